@@ -1,0 +1,84 @@
+-- Roles, and what every part below stands on.
+
+DO $$
+DECLARE
+	wanted text;
+BEGIN
+	FOREACH wanted IN ARRAY ARRAY['rental_shim', 'rental_worker', 'rental_analyst', 'rental_admin'] LOOP
+		IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = wanted) THEN
+			EXECUTE pg_catalog.format('CREATE ROLE %I', wanted);
+		END IF;
+	END LOOP;
+END $$;
+GRANT USAGE ON SCHEMA rental TO rental_shim, rental_worker, rental_analyst, rental_admin;
+
+CREATE FUNCTION version() RETURNS text
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rental_version';
+COMMENT ON FUNCTION version() IS 'Version of the loaded module.';
+
+CREATE FUNCTION uuid7() RETURNS uuid
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'uuid7';
+COMMENT ON FUNCTION uuid7() IS 'A new time-ordered identifier (UUID version 7, RFC 9562); never goes backwards within a session.';
+
+CREATE FUNCTION now() RETURNS timestamptz
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'rental_now_sql';
+COMMENT ON FUNCTION now() IS 'The time that every rule goes by: the start of the transaction, or what a superuser set as rental.clock.';
+
+-- Requests of the HTTP shim
+
+CREATE FUNCTION request_begin(user_id uuid, role text, vendor_id uuid, session_id uuid, request_id text,
+	client_address text, target text) RETURNS void
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'request_begin';
+COMMENT ON FUNCTION request_begin(uuid, text, uuid, uuid, text, text, text) IS
+	'Says who is calling until the end of the transaction; only the shim may. A null user is anonymous; target is the path and query of the request.';
+
+CREATE FUNCTION act_as(user_id uuid, role text, vendor_id uuid DEFAULT NULL) RETURNS void
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'act_as';
+COMMENT ON FUNCTION act_as(uuid, text, uuid) IS
+	'Lets a superuser or rental_admin act as a user (role customer, vendor or admin) until the end of the transaction.';
+
+CREATE FUNCTION response(answer anyelement) RETURNS text
+	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'response';
+COMMENT ON FUNCTION response(anyelement) IS
+	'The JSON of the HTTP contract: rows are objects, numeric is a decimal string, timestamptz RFC 3339 in UTC.';
+
+CREATE FUNCTION response_rows(answer anyarray) RETURNS text
+	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'response_rows';
+COMMENT ON FUNCTION response_rows(anyarray) IS 'The JSON list of all rows of a set-returning function.';
+
+CREATE FUNCTION response_headers() RETURNS text
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'response_headers';
+COMMENT ON FUNCTION response_headers() IS 'The headers that the request added to its answer, a line each; null if none.';
+
+-- Endpoints: one row makes a function an HTTP operation
+
+CREATE TABLE endpoint (
+	method text NOT NULL CHECK (method IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE')),
+	path text NOT NULL CHECK (path ~ '^/([a-z0-9_.-]+/|\{[a-z][a-z0-9_]*\}/)*$'),
+	function text NOT NULL,
+	auth text[] NOT NULL CHECK (auth <@ ARRAY['public', 'user', 'customer', 'vendor', 'admin'] AND auth <> '{}'),
+	status integer NOT NULL DEFAULT 200 CHECK (status BETWEEN 200 AND 299),
+	rate_class text NOT NULL DEFAULT 'read',
+	tag text NOT NULL,
+	summary text NOT NULL,
+	builtin boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (method, path)
+);
+COMMENT ON TABLE endpoint IS
+	'One row for each HTTP operation. The function stands by its schema-qualified name, which must be unique; its arguments are the request, its result the answer.';
+COMMENT ON COLUMN endpoint.function IS 'schema.name of the function; text, since pg_upgrade refuses columns of type regprocedure';
+COMMENT ON COLUMN endpoint.auth IS 'public, user (any log-in), or the roles that may call: customer, vendor, admin';
+COMMENT ON COLUMN endpoint.rate_class IS 'token bucket: read, write or password';
+COMMENT ON COLUMN endpoint.builtin IS 'made by the extension, so not part of a dump';
+
+-- Numbers that people read, without gaps within a series
+
+CREATE TABLE number_series (
+	vendor_id uuid NOT NULL,
+	series text NOT NULL,
+	year integer NOT NULL,
+	last bigint NOT NULL,
+	PRIMARY KEY (vendor_id, series, year)
+) WITH (fillfactor = 10);
+COMMENT ON TABLE number_series IS
+	'The last number given out in each vendor''s series and year. The row lock is held to the end of the transaction, so a number is used if and only if its transaction commits: no gaps.';

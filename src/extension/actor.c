@@ -1,0 +1,247 @@
+/*
+ * actor.c
+ *	  Who is calling: one place decides.
+ *
+ * request_begin alone sets the actor of an HTTP request, only the role
+ * rental_shim may execute it, and the actor is kept in this backend's memory,
+ * where no SQL user can forge it. It ends with its transaction. Without a
+ * request a superuser or a member of rental_admin acts as the system, and
+ * anybody else is anonymous.
+ */
+#include "actor.h"
+
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "errors.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+static bool in_request;
+static Actor actor;
+
+static void
+actor_forget(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+		case XACT_EVENT_PREPARE:
+			in_request = false;
+			break;
+		default:
+			break;
+	}
+}
+
+void
+actor_init(void)
+{
+	RegisterXactCallback(actor_forget, NULL);
+}
+
+static ActorRole
+role_by_name(const char *name)
+{
+	if (strcmp(name, "customer") == 0)
+		return ACTOR_CUSTOMER;
+	if (strcmp(name, "vendor") == 0)
+		return ACTOR_VENDOR;
+	if (strcmp(name, "admin") == 0)
+		return ACTOR_ADMIN;
+	rental_raise(invalid_token, errmsg("unknown role \"%s\"", name));
+}
+
+/*
+ * request_begin(user_id uuid, role text, vendor_id uuid, session_id uuid,
+ * request_id text, client_address text, target text)
+ */
+PG_FUNCTION_INFO_V1(request_begin);
+Datum
+request_begin(PG_FUNCTION_ARGS)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	memset(&actor, 0, sizeof(actor));
+	if (!PG_ARGISNULL(0))
+	{
+		actor.user_id = *PG_GETARG_UUID_P(0);
+		if (PG_ARGISNULL(1))
+			rental_raise(invalid_token, errmsg("a user without a role"));
+		actor.role = role_by_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	}
+	if (!PG_ARGISNULL(2))
+	{
+		actor.has_vendor = true;
+		actor.vendor_id = *PG_GETARG_UUID_P(2);
+	}
+	if (!PG_ARGISNULL(3))
+	{
+		actor.has_session = true;
+		actor.session_id = *PG_GETARG_UUID_P(3);
+	}
+	if (!PG_ARGISNULL(4))
+		actor.request_id = text_to_cstring(PG_GETARG_TEXT_PP(4));
+	if (!PG_ARGISNULL(6))
+		actor.target = text_to_cstring(PG_GETARG_TEXT_PP(6));
+	in_request = true;
+	MemoryContextSwitchTo(old);
+	PG_RETURN_VOID();
+}
+
+/*
+ * act_as(user_id uuid, role text, vendor_id uuid) lets the system act as a
+ * user until the end of the transaction: for tests, imports and support.
+ */
+PG_FUNCTION_INFO_V1(act_as);
+Datum
+act_as(PG_FUNCTION_ARGS)
+{
+	in_request = false;
+	if (actor_current()->role != ACTOR_SYSTEM)
+		rental_raise(forbidden, errmsg("only the system may act as somebody else"));
+	memset(&actor, 0, sizeof(actor));
+	actor.user_id = *PG_GETARG_UUID_P(0);
+	actor.role = role_by_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	if (!PG_ARGISNULL(2))
+	{
+		actor.has_vendor = true;
+		actor.vendor_id = *PG_GETARG_UUID_P(2);
+	}
+	in_request = true;
+	PG_RETURN_VOID();
+}
+
+const Actor *
+actor_current(void)
+{
+	static Actor outside;
+	Oid			role;
+
+	if (in_request)
+		return &actor;
+	memset(&outside, 0, sizeof(outside));
+	role = get_role_oid("rental_admin", true);
+	if (superuser_arg(GetOuterUserId()) || (OidIsValid(role) && has_privs_of_role(GetOuterUserId(), role)))
+		outside.role = ACTOR_SYSTEM;
+	return &outside;
+}
+
+bool
+actor_has_user(const Actor *who)
+{
+	return who->role == ACTOR_CUSTOMER || who->role == ACTOR_VENDOR || who->role == ACTOR_ADMIN;
+}
+
+/* actor_is_staff tells whether the caller may see every vendor's affairs. */
+bool
+actor_is_staff(const Actor *who)
+{
+	return who->role == ACTOR_ADMIN || who->role == ACTOR_SYSTEM;
+}
+
+/* actor_serves tells whether the caller may act for a vendor. */
+bool
+actor_serves(const Actor *who, const pg_uuid_t *vendor_id)
+{
+	return actor_is_staff(who) ||
+		(who->role == ACTOR_VENDOR && who->has_vendor && uuid_equal(&who->vendor_id, vendor_id));
+}
+
+/* actor_may_see tells whether the caller may see what a customer has with a vendor. */
+bool
+actor_may_see(const pg_uuid_t *customer_id, const pg_uuid_t *vendor_id)
+{
+	const Actor *who = actor_current();
+
+	return actor_serves(who, vendor_id) || (actor_has_user(who) && uuid_equal(&who->user_id, customer_id));
+}
+
+/*
+ * actor_list_scope restricts lists to what actor_may_see allows: the customer
+ * and the vendor to filter by, null for no restriction.
+ */
+void
+actor_list_scope(NullableDatum scope[2])
+{
+	const Actor *who = actor_current();
+
+	scope[0].isnull = scope[1].isnull = true;
+	if (actor_is_staff(who))
+		return;
+	actor_require_user();
+	if (who->role == ACTOR_VENDOR && who->has_vendor)
+	{
+		scope[1].value = UUIDPGetDatum(&who->vendor_id);
+		scope[1].isnull = false;
+	}
+	else
+	{
+		scope[0].value = UUIDPGetDatum(&who->user_id);
+		scope[0].isnull = false;
+	}
+}
+
+const Actor *
+actor_require_user(void)
+{
+	const Actor *who = actor_current();
+
+	if (!actor_has_user(who))
+		rental_raise(unauthenticated, errmsg("this needs a user"),
+					 who->role == ACTOR_SYSTEM ? errhint("Call rental.act_as(user, role) first.") : 0);
+	return who;
+}
+
+static void
+refuse(const Actor *who, const char *what)
+{
+	if (who->role == ACTOR_ANONYMOUS)
+		rental_raise(unauthenticated, errmsg("log in to do this"));
+	rental_raise(forbidden, errmsg("%s", what));
+}
+
+const Actor *
+actor_require_admin(void)
+{
+	const Actor *who = actor_current();
+
+	if (!actor_is_staff(who))
+		refuse(who, "only an administrator may do this");
+	return who;
+}
+
+const Actor *
+actor_require_vendor(const pg_uuid_t *vendor_id)
+{
+	const Actor *who = actor_current();
+
+	if (!actor_serves(who, vendor_id))
+		refuse(who, "only the vendor's team may do this");
+	return who;
+}
+
+/*
+ * actor_require_own_vendor finds the vendor that something is made for: a
+ * team member's own, which need not be named, or the one that staff names.
+ */
+const pg_uuid_t *
+actor_require_own_vendor(NullableDatum named)
+{
+	const Actor *who = actor_current();
+
+	if (!named.isnull)
+	{
+		actor_require_vendor(DatumGetUUIDP(named.value));
+		return DatumGetUUIDP(named.value);
+	}
+	if (who->role == ACTOR_VENDOR && who->has_vendor)
+		return &who->vendor_id;
+	if (!actor_is_staff(who))
+		refuse(who, "only a vendor's team may do this");
+	rental_raise(missing_field, errmsg("vendor_id is required"), errfield("vendor_id"));
+}

@@ -1,0 +1,85 @@
+/*
+ * amount.c
+ *	  Money: exact decimals, rounded half-up to what a currency allows.
+ *
+ * Amounts are numeric in major units. numeric's own round() rounds half away
+ * from zero, which for amounts of zero and above is half-up.
+ */
+#include "amount.h"
+
+#include "errors.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+/* Currencies that do not have two decimals; ISO 4217, list one */
+static const char *const no_decimals[] = {
+	"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF", NULL
+};
+static const char *const three_decimals[] = {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND", NULL};
+
+static bool
+listed(const char *const *list, const char *currency)
+{
+	for (; *list != NULL; list++)
+		if (strcmp(*list, currency) == 0)
+			return true;
+	return false;
+}
+
+/* amount_exponent is the number of decimals of a currency. */
+int
+amount_exponent(const char *currency)
+{
+	if (listed(no_decimals, currency))
+		return 0;
+	return listed(three_decimals, currency) ? 3 : 2;
+}
+
+Datum
+amount_round(Datum amount, const char *currency)
+{
+	return DirectFunctionCall2(numeric_round, amount, Int32GetDatum(amount_exponent(currency)));
+}
+
+/* amount_check refuses an amount that is negative, not a number, or finer than its currency. */
+void
+amount_check(Datum amount, const char *currency, const char *field)
+{
+	Datum		rounded;
+
+	if (numeric_is_nan(DatumGetNumeric(amount)) || numeric_is_inf(DatumGetNumeric(amount)))
+		rental_raise(invalid_value, errmsg("%s must be a number", field), errfield(field));
+	if (DatumGetBool(DirectFunctionCall2(numeric_lt, amount, amount_zero())))
+		rental_raise(invalid_value, errmsg("%s must not be negative", field), errfield(field));
+	rounded = amount_round(amount, currency);
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, amount, rounded)))
+		rental_raise(invalid_value,
+					 errmsg("%s is finer than %s allows", field, currency),
+					 errdetail("%s has %d decimals.", currency, amount_exponent(currency)), errfield(field));
+	if (DatumGetBool(DirectFunctionCall2(numeric_ge, amount, DirectFunctionCall1(int8_numeric, Int64GetDatum(INT64CONST(1000000000000))))))
+		rental_raise(invalid_value, errmsg("%s is too large", field), errfield(field));
+}
+
+Datum
+amount_add(Datum a, Datum b)
+{
+	return DirectFunctionCall2(numeric_add, a, b);
+}
+
+Datum
+amount_times(Datum amount, int64 n)
+{
+	return DirectFunctionCall2(numeric_mul, amount, DirectFunctionCall1(int8_numeric, Int64GetDatum(n)));
+}
+
+Datum
+amount_divide(Datum amount, int64 n)
+{
+	return DirectFunctionCall2(numeric_div, amount, DirectFunctionCall1(int8_numeric, Int64GetDatum(n)));
+}
+
+Datum
+amount_zero(void)
+{
+	return DirectFunctionCall1(int4_numeric, Int32GetDatum(0));
+}

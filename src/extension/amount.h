@@ -1,0 +1,20 @@
+/*
+ * amount.h
+ *	  Money: exact decimals, rounded half-up to what a currency allows.
+ */
+#ifndef RENTAL_AMOUNT_H
+#define RENTAL_AMOUNT_H
+
+#include "rental.h"
+
+#include "utils/numeric.h"
+
+extern int	amount_exponent(const char *currency);
+extern Datum amount_round(Datum amount, const char *currency);
+extern void amount_check(Datum amount, const char *currency, const char *field);
+extern Datum amount_add(Datum a, Datum b);
+extern Datum amount_times(Datum amount, int64 n);
+extern Datum amount_divide(Datum amount, int64 n);
+extern Datum amount_zero(void);
+
+#endif							/* RENTAL_AMOUNT_H */

@@ -1,0 +1,220 @@
+/*
+ * period.c
+ *	  Time: the one clock, half-open periods, and a vendor's local days.
+ *
+ * Every rule that asks for the time asks rental_now(), which a superuser can
+ * set by rental.clock, so that a year of business replays in seconds. Local
+ * days come from PostgreSQL's own time-zone code.
+ */
+#include "period.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "errors.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/guc.h"
+#include "utils/rangetypes.h"
+#include "utils/typcache.h"
+
+#define PERIOD_SHORTEST (15 * USECS_PER_MINUTE)
+#define PERIOD_LONGEST (INT64CONST(5) * 366 * USECS_PER_DAY)
+
+static char *clock_setting;
+static TimestampTz clock_time;
+static bool clock_set;
+
+static bool
+clock_parse(const char *text, TimestampTz *result)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			tz;
+	int			dtype;
+	int			nf;
+	char	   *field[MAXDATEFIELDS];
+	int			ftype[MAXDATEFIELDS];
+	char		buffer[MAXDATELEN + MAXDATEFIELDS];
+
+	return ParseDateTime(text, buffer, sizeof(buffer), field, ftype, MAXDATEFIELDS, &nf) == 0 &&
+		DecodeDateTime(field, ftype, nf, &dtype, &tm, &fsec, &tz) == 0 && dtype == DTK_DATE &&
+		tm2timestamp(&tm, fsec, &tz, result) == 0;
+}
+
+static bool
+clock_check(char **value, void **extra, GucSource source)
+{
+	TimestampTz parsed;
+
+	if (**value == '\0')
+		return true;
+	if (!clock_parse(*value, &parsed))
+	{
+		GUC_check_errdetail("It must be empty or a time stamp.");
+		return false;
+	}
+	*extra = malloc(sizeof(TimestampTz));
+	if (*extra == NULL)
+		return false;
+	memcpy(*extra, &parsed, sizeof(parsed));
+	return true;
+}
+
+static void
+clock_assign(const char *value, void *extra)
+{
+	clock_set = extra != NULL;
+	if (clock_set)
+		memcpy(&clock_time, extra, sizeof(clock_time));
+}
+
+void
+period_init(void)
+{
+	DefineCustomStringVariable("rental.clock",
+							   "The time that every rule goes by; empty for the real time.",
+							   "For tests, demonstrations and imports.",
+							   &clock_setting, "", PGC_SUSET, 0, clock_check, clock_assign, NULL);
+}
+
+/* rental_now is the start of the transaction, or the time set by rental.clock. */
+TimestampTz
+rental_now(void)
+{
+	return clock_set ? clock_time : GetCurrentTransactionStartTimestamp();
+}
+
+PG_FUNCTION_INFO_V1(rental_now_sql);
+Datum
+rental_now_sql(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TIMESTAMPTZ(rental_now());
+}
+
+/* period_check_window refuses a window that nobody can look through. */
+Period
+period_check_window(TimestampTz start, TimestampTz end)
+{
+	Period		period = {start, end};
+
+	if (TIMESTAMP_NOT_FINITE(start) || TIMESTAMP_NOT_FINITE(end))
+		rental_raise(invalid_period, errmsg("a period has a start and an end"));
+	if (end <= start)
+		rental_raise(invalid_period, errmsg("the period ends before it starts"));
+	if (end - start > PERIOD_LONGEST)
+		rental_raise(invalid_period, errmsg("the period is longer than 5 years"));
+	return period;
+}
+
+/* period_check refuses a period that no rental can have. */
+Period
+period_check(TimestampTz start, TimestampTz end)
+{
+	Period		period = {start, end};
+
+	if (TIMESTAMP_NOT_FINITE(start) || TIMESTAMP_NOT_FINITE(end))
+		rental_raise(invalid_period, errmsg("a rental has a start and an end"), errfield("start_at"));
+	if (end <= start)
+		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield("end_at"));
+	if (end - start < PERIOD_SHORTEST)
+		rental_raise(invalid_period, errmsg("a rental lasts at least 15 minutes"), errfield("end_at"));
+	if (end - start > PERIOD_LONGEST)
+		rental_raise(invalid_period, errmsg("a rental lasts at most 5 years"), errfield("end_at"));
+	return period;
+}
+
+/*
+ * period_from_range reads a tstzrange as [start, end); an open side is an
+ * infinity. It returns false for the empty range. Microseconds are discrete,
+ * so a bound of the other kind is one microsecond away.
+ */
+bool
+period_from_range(Datum range, Period *period)
+{
+	TypeCacheEntry *cache = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
+	RangeBound	lower;
+	RangeBound	upper;
+	bool		empty;
+
+	range_deserialize(cache, DatumGetRangeTypeP(range), &lower, &upper, &empty);
+	if (empty)
+		return false;
+	period->start = lower.infinite ? DT_NOBEGIN : DatumGetTimestampTz(lower.val);
+	period->end = upper.infinite ? DT_NOEND : DatumGetTimestampTz(upper.val);
+	if (!lower.infinite && !lower.inclusive && !TIMESTAMP_NOT_FINITE(period->start))
+		period->start++;
+	if (!upper.infinite && upper.inclusive && !TIMESTAMP_NOT_FINITE(period->end))
+		period->end++;
+	return period->start < period->end;
+}
+
+/* period_range_datum makes a tstzrange [start, end). */
+Datum
+period_range_datum(TimestampTz start, TimestampTz end)
+{
+	TypeCacheEntry *cache = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
+	RangeBound	lower = {0};
+	RangeBound	upper = {0};
+
+	lower.val = TimestampTzGetDatum(start);
+	lower.infinite = TIMESTAMP_IS_NOBEGIN(start);
+	lower.inclusive = true;
+	lower.lower = true;
+	upper.val = TimestampTzGetDatum(end);
+	upper.infinite = TIMESTAMP_IS_NOEND(end);
+	return RangeTypePGetDatum(make_range(cache, &lower, &upper, false));
+}
+
+pg_tz *
+period_zone(const char *name)
+{
+	pg_tz	   *zone = pg_tzset(name);
+
+	if (zone == NULL)
+		rental_raise(invalid_value, errmsg("time zone \"%s\" is not known", name), errfield("time_zone"));
+	return zone;
+}
+
+static void
+local_time(TimestampTz at, pg_tz *zone, struct pg_tm *tm, fsec_t *fsec)
+{
+	int			tz;
+
+	if (timestamp2tm(at, &tz, tm, fsec, NULL, zone) != 0)
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
+}
+
+/*
+ * period_days counts the days of 24 hours begun, on the vendor's clock: from
+ * local 10:00 to local 10:00 of the next day is one day, also when that day
+ * had 23 or 25 hours.
+ */
+int64
+period_days(const Period *period, pg_tz *zone)
+{
+	struct pg_tm start;
+	struct pg_tm end;
+	fsec_t		start_fsec;
+	fsec_t		end_fsec;
+	int64		days;
+	int64		rest;
+
+	local_time(period->start, zone, &start, &start_fsec);
+	local_time(period->end, zone, &end, &end_fsec);
+	days = date2j(end.tm_year, end.tm_mon, end.tm_mday) - date2j(start.tm_year, start.tm_mon, start.tm_mday);
+	rest = ((end.tm_hour - start.tm_hour) * 60 + end.tm_min - start.tm_min) * 60 + end.tm_sec - start.tm_sec;
+	rest = rest * USECS_PER_SEC + end_fsec - start_fsec;
+	return Max(days + (rest > 0 ? 1 : 0), 1);
+}
+
+/* period_year is the calendar year at a time on the vendor's clock. */
+int
+period_year(TimestampTz at, pg_tz *zone)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	local_time(at, zone, &tm, &fsec);
+	return tm.tm_year;
+}

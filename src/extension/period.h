@@ -1,0 +1,28 @@
+/*
+ * period.h
+ *	  Time: the one clock, half-open periods, and a vendor's local days.
+ */
+#ifndef RENTAL_PERIOD_H
+#define RENTAL_PERIOD_H
+
+#include "rental.h"
+
+#include "pgtime.h"
+
+/* A half-open period [start, end) in microseconds since 2000-01-01 UTC */
+typedef struct Period
+{
+	TimestampTz start;
+	TimestampTz end;
+} Period;
+
+extern TimestampTz rental_now(void);
+extern Period period_check_window(TimestampTz start, TimestampTz end);
+extern Period period_check(TimestampTz start, TimestampTz end);
+extern bool period_from_range(Datum range, Period *period);
+extern Datum period_range_datum(TimestampTz start, TimestampTz end);
+extern pg_tz *period_zone(const char *name);
+extern int64 period_days(const Period *period, pg_tz *zone);
+extern int	period_year(TimestampTz at, pg_tz *zone);
+
+#endif							/* RENTAL_PERIOD_H */

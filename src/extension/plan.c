@@ -1,0 +1,110 @@
+/*
+ * plan.c
+ *	  Prepared statements. Only this file calls SPI.
+ *
+ * A plan is prepared at its first use in a backend and kept; PostgreSQL plans
+ * it anew by itself when a table it uses has changed. Values are always passed
+ * as parameters, never pasted into the text.
+ */
+#include "plan.h"
+
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+void
+plan_open(void)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+void
+plan_close(void)
+{
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+}
+
+/*
+ * plan_execute runs a plan and leaves its rows in SPI_tuptable until the next
+ * run. It returns the number of rows read or changed. A read-only run takes
+ * the snapshot of the calling query, so it costs less and sees what the query
+ * sees; any other sees all that was done before it.
+ */
+uint64
+plan_execute(PreparedPlan *plan, const NullableDatum *args, int nargs, bool read_only)
+{
+	Datum		values[PLAN_MAX_ARGS];
+	char		nulls[PLAN_MAX_ARGS];
+	int			i;
+	int			rc;
+
+	Assert(nargs == plan->nargs && nargs <= PLAN_MAX_ARGS);
+	if (plan->prepared == NULL)
+	{
+		SPIPlanPtr	prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
+
+		if (prepared == NULL)
+			elog(ERROR, "could not prepare \"%s\": %s", plan->sql, SPI_result_code_string(SPI_result));
+		if (SPI_keepplan(prepared) != 0)
+			elog(ERROR, "SPI_keepplan failed");
+		plan->prepared = prepared;
+	}
+	for (i = 0; i < nargs; i++)
+	{
+		values[i] = args[i].value;
+		nulls[i] = args[i].isnull ? 'n' : ' ';
+	}
+	rc = SPI_execute_plan(plan->prepared, values, nulls, read_only, 0);
+	if (rc < 0)
+		elog(ERROR, "could not execute \"%s\": %s", plan->sql, SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+/* plan_value is the value at a row (from 0) and column (from 1) of the last run. */
+NullableDatum
+plan_value(uint64 row, int column)
+{
+	NullableDatum result;
+
+	Assert(row < SPI_tuptable->numvals);
+	result.value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &result.isnull);
+	return result;
+}
+
+/* plan_datum is plan_value for a column that is never null. */
+Datum
+plan_datum(uint64 row, int column)
+{
+	NullableDatum result = plan_value(row, column);
+
+	if (result.isnull)
+		elog(ERROR, "unexpected null in column %d", column);
+	return result.value;
+}
+
+/* plan_keep copies a value into the memory of whoever called plan_open. */
+NullableDatum
+plan_keep(uint64 row, int column)
+{
+	NullableDatum result = plan_value(row, column);
+	Form_pg_attribute attribute = TupleDescAttr(SPI_tuptable->tupdesc, column - 1);
+
+	if (!result.isnull)
+		result.value = SPI_datumTransfer(result.value, attribute->attbyval, attribute->attlen);
+	return result;
+}
+
+char *
+plan_text(uint64 row, int column)
+{
+	return TextDatumGetCString(plan_datum(row, column));
+}
+
+/* plan_return makes a kept value the result of the SQL function being executed. */
+Datum
+plan_return(FunctionCallInfo fcinfo, NullableDatum kept)
+{
+	fcinfo->isnull = kept.isnull;
+	return kept.value;
+}

@@ -1,0 +1,36 @@
+/*
+ * rental.h
+ *	  What every module of the extension shares: PostgreSQL's headers and the module inits.
+ */
+#ifndef RENTAL_H
+#define RENTAL_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+extern void actor_init(void);
+extern void period_init(void);
+extern void identity_init(void);
+
+static inline Datum
+uuid_copy_datum(const pg_uuid_t *id)
+{
+	pg_uuid_t  *copy = palloc(sizeof(pg_uuid_t));
+
+	memcpy(copy, id, sizeof(pg_uuid_t));
+	return UUIDPGetDatum(copy);
+}
+
+static inline bool
+uuid_equal(const pg_uuid_t *a, const pg_uuid_t *b)
+{
+	return memcmp(a->data, b->data, UUID_LEN) == 0;
+}
+
+extern char *uuid_text(const pg_uuid_t *id);
+extern Datum uuid7_datum(void);
+
+#endif							/* RENTAL_H */

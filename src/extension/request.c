@@ -1,0 +1,269 @@
+/*
+ * request.c
+ *	  Strict reading of JSON arguments: every field known, none missing, each of its type.
+ *
+ * The shim has checked what stands at the top of a request against the
+ * function's signature; this does the same for objects inside, and for
+ * callers in SQL. Errors name the field as in items[0].quantity.
+ */
+#include "request.h"
+
+#include "errors.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+RequestList
+request_list(const char *name, Jsonb *json, int most)
+{
+	RequestList list = {name, json, 0};
+
+	if (!JB_ROOT_IS_ARRAY(json) || JB_ROOT_IS_SCALAR(json))
+		rental_raise(invalid_field, errmsg("%s must be a list", name), errfield(name));
+	list.count = JB_ROOT_COUNT(json);
+	if (list.count < 1 || list.count > most)
+		rental_raise(invalid_field, errmsg("%s must have 1 to %d entries", name, most), errfield(name));
+	return list;
+}
+
+RequestObject
+request_object(const RequestList *list, int index, const char *const *fields)
+{
+	RequestObject object = {psprintf("%s[%d]", list->name, index), NULL};
+	JsonbValue *value = getIthJsonbValueFromContainer(&list->json->root, index);
+	JsonbIterator *iterator;
+	JsonbValue	key;
+	JsonbIteratorToken token;
+
+	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+		rental_raise(invalid_field, errmsg("%s must be an object", object.path), errfield(object.path));
+	object.json = value->val.binary.data;
+
+	iterator = JsonbIteratorInit(object.json);
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	{
+		int			i;
+
+		if (token != WJB_KEY)
+			continue;
+		for (i = 0; fields[i] != NULL; i++)
+			if (strlen(fields[i]) == key.val.string.len && memcmp(fields[i], key.val.string.val, key.val.string.len) == 0)
+				break;
+		if (fields[i] == NULL)
+		{
+			char	   *name = pnstrdup(key.val.string.val, pg_mbcliplen(key.val.string.val, key.val.string.len, 60));
+
+			rental_raise(unknown_field, errmsg("%s is not known here", name), errfield(request_path(&object, name)));
+		}
+	}
+	return object;
+}
+
+char *
+request_path(const RequestObject *object, const char *field)
+{
+	return psprintf("%s.%s", object->path, field);
+}
+
+/* field_value finds a field; an absent one and a null are the same. */
+static JsonbValue *
+field_value(const RequestObject *object, const char *field, bool required)
+{
+	JsonbValue *value = getKeyJsonValueFromContainer(object->json, field, strlen(field), NULL);
+
+	if (value != NULL && value->type == jbvNull)
+		value = NULL;
+	if (value == NULL && required)
+		rental_raise(missing_field, errmsg("%s is required", field), errfield(request_path(object, field)));
+	return value;
+}
+
+static void
+wrong_type(const RequestObject *object, const char *field, const char *wanted)
+{
+	rental_raise(invalid_field, errmsg("%s must be %s", field, wanted), errfield(request_path(object, field)));
+}
+
+/* parse_uuid reads the usual form of 36 characters. */
+static bool
+parse_uuid(const JsonbValue *json, pg_uuid_t *value)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	const char *s;
+	int			i;
+	int			digits = 0;
+
+	if (json->type != jbvString || json->val.string.len != sizeof(form) - 1)
+		return false;
+	s = json->val.string.val;
+	memset(value, 0, sizeof(*value));
+	for (i = 0; form[i] != '\0'; i++)
+	{
+		const char *hex = "0123456789abcdef";
+		const char *digit;
+
+		if (form[i] == '-')
+		{
+			if (s[i] != '-')
+				return false;
+			continue;
+		}
+		digit = s[i] == '\0' ? NULL : strchr(hex, pg_ascii_tolower((unsigned char) s[i]));
+		if (digit == NULL)
+			return false;
+		value->data[digits / 2] |= (digit - hex) << (digits % 2 == 0 ? 4 : 0);
+		digits++;
+	}
+	return true;
+}
+
+bool
+request_uuid(const RequestObject *object, const char *field, bool required, pg_uuid_t *value)
+{
+	JsonbValue *json = field_value(object, field, required);
+
+	if (json == NULL)
+		return false;
+	if (!parse_uuid(json, value))
+		wrong_type(object, field, "a UUID");
+	return true;
+}
+
+int
+request_uuids(const RequestObject *object, const char *field, pg_uuid_t **values)
+{
+	JsonbValue *json = field_value(object, field, false);
+	JsonbContainer *list;
+	int			i;
+	int			n;
+
+	if (json == NULL)
+		return 0;
+	if (json->type != jbvBinary || !JsonContainerIsArray(json->val.binary.data))
+		wrong_type(object, field, "a list of UUIDs");
+	list = json->val.binary.data;
+	n = JsonContainerSize(list);
+	*values = palloc(Max(n, 1) * sizeof(pg_uuid_t));
+	for (i = 0; i < n; i++)
+		if (!parse_uuid(getIthJsonbValueFromContainer(list, i), &(*values)[i]))
+			wrong_type(object, field, "a list of UUIDs");
+	return n;
+}
+
+bool
+request_integer(const RequestObject *object, const char *field, bool required, int32 *value)
+{
+	JsonbValue *json = field_value(object, field, required);
+	Datum		number;
+
+	if (json == NULL)
+		return false;
+	if (json->type != jbvNumeric)
+		wrong_type(object, field, "a whole number");
+	number = NumericGetDatum(json->val.numeric);
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number, DirectFunctionCall1(numeric_floor, number))) ||
+		DatumGetBool(DirectFunctionCall2(numeric_gt, number, DirectFunctionCall1(int4_numeric, Int32GetDatum(PG_INT32_MAX)))) ||
+		DatumGetBool(DirectFunctionCall2(numeric_lt, number, DirectFunctionCall1(int4_numeric, Int32GetDatum(PG_INT32_MIN)))))
+		wrong_type(object, field, "a whole number");
+	*value = DatumGetInt32(DirectFunctionCall1(numeric_int4, number));
+	return true;
+}
+
+static bool
+digits(const char **s, int n)
+{
+	for (; n > 0; n--, (*s)++)
+		if (**s < '0' || **s > '9')
+			return false;
+	return true;
+}
+
+/* is_rfc3339 checks the form of a time stamp, offset included; PostgreSQL checks its values. */
+static bool
+is_rfc3339(const char *s)
+{
+	if (!digits(&s, 4) || *s++ != '-' || !digits(&s, 2) || *s++ != '-' || !digits(&s, 2) ||
+		(*s != 'T' && *s != 't' && *s != ' '))
+		return false;
+	s++;
+	if (!digits(&s, 2) || *s++ != ':' || !digits(&s, 2))
+		return false;
+	if (*s == ':')
+	{
+		s++;
+		if (!digits(&s, 2))
+			return false;
+		if (*s == '.')
+		{
+			s++;
+			if (!digits(&s, 1))
+				return false;
+			while (*s >= '0' && *s <= '9')
+				s++;
+		}
+	}
+	if ((*s == 'Z' || *s == 'z') && s[1] == '\0')
+		return true;
+	if (*s != '+' && *s != '-')
+		return false;
+	s++;
+	if (!digits(&s, 2))
+		return false;
+	if (*s == ':')
+		s++;
+	return digits(&s, 2) && *s == '\0';
+}
+
+bool
+request_time(const RequestObject *object, const char *field, bool required, TimestampTz *value)
+{
+	JsonbValue *json = field_value(object, field, required);
+	char	   *text;
+
+	if (json == NULL)
+		return false;
+	text = json->type == jbvString ? pnstrdup(json->val.string.val, json->val.string.len) : NULL;
+	if (text == NULL || !is_rfc3339(text))
+		wrong_type(object, field, "a time stamp with an offset, such as 2026-06-01T10:00:00Z");
+	*value = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+													 Int32GetDatum(-1)));
+	return true;
+}
+
+void
+request_required(NullableDatum value, const char *field)
+{
+	if (value.isnull)
+		rental_raise(missing_field, errmsg("%s is required", field), errfield(field));
+}
+
+/* request_text is a text argument without surrounding white space, NULL if it is null. */
+char *
+request_text(NullableDatum value, const char *field, int most)
+{
+	char	   *s;
+	char	   *end;
+
+	if (value.isnull)
+		return NULL;
+	s = TextDatumGetCString(value.value);
+	while (isspace((unsigned char) *s))
+		s++;
+	for (end = s + strlen(s); end > s && isspace((unsigned char) end[-1]); end--)
+		end[-1] = '\0';
+	if (pg_mbstrlen(s) > most)
+		rental_raise(invalid_value, errmsg("%s has more than %d characters", field, most), errfield(field));
+	return s;
+}
+
+char *
+request_required_text(NullableDatum value, const char *field, int most)
+{
+	char	   *s;
+
+	request_required(value, field);
+	s = request_text(value, field, most);
+	if (*s == '\0')
+		rental_raise(invalid_value, errmsg("%s must not be empty", field), errfield(field));
+	return s;
+}

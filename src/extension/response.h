@@ -1,0 +1,32 @@
+/*
+ * response.h
+ *	  Answers: rows as the JSON of the HTTP contract, extra headers, pages of lists.
+ */
+#ifndef RENTAL_RESPONSE_H
+#define RENTAL_RESPONSE_H
+
+#include "rental.h"
+
+#include "lib/stringinfo.h"
+#include "plan.h"
+
+extern void json_write(StringInfo out, Datum value, bool isnull, Oid type);
+extern void response_header(const char *name, const char *value);
+
+/*
+ * A list that is read page by page in the order of a uuid column: its two
+ * directions and its count share FROM and WHERE. $1 is the key to start
+ * after, $2 the number of rows; further arguments are the filters.
+ */
+typedef struct PagePlans
+{
+	PreparedPlan forward;
+	PreparedPlan backward;
+	PreparedPlan count;			/* the filters alone, from $1 on */
+	bool		newest_first;
+} PagePlans;
+
+extern Datum page_return(FunctionCallInfo fcinfo, PagePlans *plans, const NullableDatum *filters,
+						 int nfilters, int page_size, NullableDatum cursor, NullableDatum count);
+
+#endif							/* RENTAL_RESPONSE_H */
