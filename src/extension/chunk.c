@@ -1,0 +1,612 @@
+/*
+ * chunk.c
+ *	  The rows of rental.timelines: free stock over time, cut into stretches.
+ *
+ * For each product and location a head row (lower = upper = -infinity) holds
+ * the capacity as a timeline, and chunk rows hold capacity less what is taken
+ * in [lower, upper). A chunk is made when something first changes in its cell
+ * of a fixed grid, and is split when it grows too long, so that the cost of a
+ * change or a look does not depend on how much is booked in all. Where no
+ * chunk is, nothing is taken.
+ *
+ * Locks. A change locks the chunks it touches in ascending order of product,
+ * location and time, each before it is read, so that no two changes work from
+ * the same state. The head is locked before a chunk is made and before the
+ * capacity changes, and is rewritten by both, so that under REPEATABLE READ
+ * one of two who meet there gets a serialization failure instead of a stale
+ * view.
+ *
+ * The rows are read and written through the table access method, without the
+ * executor: this is the path of every look at availability and every order.
+ */
+#include "chunk.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#define CHUNK_SPAN (INT64CONST(32) * USECS_PER_DAY)
+#define CHUNK_MAX_STEPS 128
+
+/* Columns of rental.timelines, in the order of sql/install/40_stock.sql */
+enum
+{
+	COL_PRODUCT = 1,
+	COL_LOCATION,
+	COL_LOWER,
+	COL_VENDOR,
+	COL_UPPER,
+	COL_HOLDS_UNTIL,
+	COL_FREE,
+	COL_COUNT = COL_FREE
+};
+
+/* An open rental.timelines with its primary key (product, location, lower, vendor) */
+typedef struct Chunks
+{
+	Relation	table;
+	Relation	index;
+	Snapshot	snapshot;		/* registered, or NULL while none is held */
+	TupleTableSlot *slot;
+} Chunks;
+
+static void
+chunks_open(Chunks *chunks, LOCKMODE mode)
+{
+	Oid			table = get_relname_relid("timelines", get_namespace_oid("rental", false));
+
+	chunks->table = table_open(table, mode);
+	chunks->index = index_open(RelationGetPrimaryKeyIndex(chunks->table), mode);
+	chunks->slot = table_slot_create(chunks->table, NULL);
+	chunks->snapshot = NULL;
+}
+
+static void
+chunks_snapshot(Chunks *chunks, Snapshot snapshot)
+{
+	if (chunks->snapshot != NULL)
+		UnregisterSnapshot(chunks->snapshot);
+	chunks->snapshot = snapshot == NULL ? NULL : RegisterSnapshot(snapshot);
+}
+
+static void
+chunks_close(Chunks *chunks)
+{
+	chunks_snapshot(chunks, NULL);
+	ExecDropSingleTupleTableSlot(chunks->slot);
+	/* what was locked stays locked to the end of the transaction */
+	index_close(chunks->index, NoLock);
+	table_close(chunks->table, NoLock);
+}
+
+/* For a change: what the transaction may see now, its own changes included. */
+static void
+chunks_refresh(Chunks *chunks)
+{
+	chunks_snapshot(chunks, IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot());
+}
+
+static Datum
+column(TupleTableSlot *slot, int n)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, n, &isnull);
+
+	Assert(!isnull);
+	return value;
+}
+
+static TimestampTz
+slot_lower(TupleTableSlot *slot)
+{
+	return DatumGetTimestampTz(column(slot, COL_LOWER));
+}
+
+static TimestampTz
+slot_upper(TupleTableSlot *slot)
+{
+	return DatumGetTimestampTz(column(slot, COL_UPPER));
+}
+
+static Timeline *
+slot_free(TupleTableSlot *slot)
+{
+	return DatumGetTimelineP(column(slot, COL_FREE));
+}
+
+static bool
+slot_is_head(TupleTableSlot *slot)
+{
+	return TIMESTAMP_IS_NOBEGIN(slot_lower(slot));
+}
+
+/*
+ * chunks_find finds the last row whose lower is at or before a time: the
+ * chunk that covers it, an earlier chunk, or the head.
+ */
+static bool
+chunks_find(Chunks *chunks, const pg_uuid_t *product_id, const pg_uuid_t *location_id, TimestampTz at)
+{
+	ScanKeyData keys[3];
+	IndexScanDesc scan;
+	bool		found;
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(product_id));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(location_id));
+	ScanKeyInit(&keys[2], 3, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(at));
+	scan = index_beginscan(chunks->table, chunks->index, chunks->snapshot, 3, 0);
+	index_rescan(scan, keys, 3, NULL, 0);
+	found = index_getnext_slot(scan, BackwardScanDirection, chunks->slot);
+	if (found)
+		ExecMaterializeSlot(chunks->slot);
+	index_endscan(scan);
+	return found;
+}
+
+/* Reading */
+
+typedef struct Reading
+{
+	const Period *window;
+	TimestampTz done;			/* everything before is read */
+	Timeline   *capacity;		/* of the head, when known */
+	PieceReader reader;
+	void	   *arg;
+} Reading;
+
+/* read_piece hands on [done, end) of a timeline; false to stop. */
+static bool
+read_piece(Reading *reading, TimestampTz end, const Timeline *free, TimestampTz holds_until)
+{
+	StockPiece	piece;
+
+	end = Min(end, reading->window->end);
+	if (end <= reading->done)
+		return true;
+	piece.period.start = reading->done;
+	piece.period.end = end;
+	piece.holds_until = holds_until;
+	piece.free = timeline_view(free);
+	reading->done = end;
+	return reading->reader(&piece, reading->arg);
+}
+
+/*
+ * chunk_read hands the timeline of a product at a location to a reader, piece
+ * by piece in order of time, so that the pieces cover the window. It returns
+ * false if the product is not kept there.
+ */
+bool
+chunk_read(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window,
+		   PieceReader reader, void *arg)
+{
+	Chunks		chunks;
+	Reading		reading = {window, window->start, NULL, reader, arg};
+	ScanKeyData keys[4];
+	IndexScanDesc scan;
+	bool		go_on = true;
+
+	chunks_open(&chunks, AccessShareLock);
+	chunks_snapshot(&chunks, GetActiveSnapshot());
+	if (!chunks_find(&chunks, product_id, location_id, window->start))
+	{
+		chunks_close(&chunks);
+		return false;
+	}
+	if (slot_is_head(chunks.slot))
+		reading.capacity = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks.slot, COL_FREE));
+	else if (slot_upper(chunks.slot) > window->start)
+		go_on = read_piece(&reading, slot_upper(chunks.slot), slot_free(chunks.slot),
+						   DatumGetTimestampTz(column(chunks.slot, COL_HOLDS_UNTIL)));
+	if (!go_on || reading.done >= window->end)
+	{
+		chunks_close(&chunks);
+		return true;
+	}
+
+	/* more chunks may follow, with gaps before, between and after them */
+	if (reading.capacity == NULL)
+	{
+		if (!chunks_find(&chunks, product_id, location_id, DT_NOBEGIN))
+			elog(ERROR, "a timeline without a head");
+		reading.capacity = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks.slot, COL_FREE));
+	}
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(product_id));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(location_id));
+	ScanKeyInit(&keys[2], 3, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(reading.done));
+	ScanKeyInit(&keys[3], 3, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, TimestampTzGetDatum(window->end));
+	scan = index_beginscan(chunks.table, chunks.index, chunks.snapshot, 4, 0);
+	index_rescan(scan, keys, 4, NULL, 0);
+	while (go_on && index_getnext_slot(scan, ForwardScanDirection, chunks.slot))
+	{
+		if (slot_is_head(chunks.slot))
+			continue;
+		go_on = read_piece(&reading, slot_lower(chunks.slot), reading.capacity, DT_NOEND) &&
+			read_piece(&reading, slot_upper(chunks.slot), slot_free(chunks.slot),
+					   DatumGetTimestampTz(column(chunks.slot, COL_HOLDS_UNTIL)));
+	}
+	index_endscan(scan);
+	if (go_on)
+		read_piece(&reading, window->end, reading.capacity, DT_NOEND);
+	chunks_close(&chunks);
+	return true;
+}
+
+/*
+ * chunk_next_location steps through the locations where a product is kept, in
+ * ascending order: the first, or the next after the one given.
+ */
+bool
+chunk_next_location(const pg_uuid_t *product_id, pg_uuid_t *location_id, bool first)
+{
+	Chunks		chunks;
+	ScanKeyData keys[2];
+	IndexScanDesc scan;
+	int			nkeys = 1;
+	bool		found;
+
+	chunks_open(&chunks, AccessShareLock);
+	chunks_snapshot(&chunks, GetActiveSnapshot());
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(product_id));
+	if (!first)
+		ScanKeyInit(&keys[nkeys++], 2, BTGreaterStrategyNumber, F_UUID_GT, UUIDPGetDatum(location_id));
+	scan = index_beginscan(chunks.table, chunks.index, chunks.snapshot, nkeys, 0);
+	index_rescan(scan, keys, nkeys, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, chunks.slot);
+	if (found)
+		*location_id = *DatumGetUUIDP(column(chunks.slot, COL_LOCATION));
+	index_endscan(scan);
+	chunks_close(&chunks);
+	return found;
+}
+
+/* Writing */
+
+static void
+insert_index_entries(Chunks *chunks, TupleTableSlot *slot, bool update)
+{
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *info = makeNode(ResultRelInfo);
+
+	/* no range table: an update counts as one that changes no key, which is so */
+	InitResultRelInfo(info, chunks->table, 0, NULL, 0);
+	ExecOpenIndices(info, false);
+#if PG_VERSION_NUM >= 160000
+	ExecInsertIndexTuples(info, slot, estate, update, false, NULL, NIL, false);
+#else
+	ExecInsertIndexTuples(info, slot, estate, update, false, NULL, NIL);
+#endif
+	ExecCloseIndices(info);
+	FreeExecutorState(estate);
+}
+
+static TupleTableSlot *
+form_row(Chunks *chunks, const StockKey *key, const Period *extent, TimestampTz holds_until, const Timeline *free)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(chunks->table), &TTSOpsHeapTuple);
+	Datum		values[COL_COUNT];
+	bool		nulls[COL_COUNT] = {false};
+
+	values[COL_PRODUCT - 1] = UUIDPGetDatum(&key->product_id);
+	values[COL_LOCATION - 1] = UUIDPGetDatum(&key->location_id);
+	values[COL_LOWER - 1] = TimestampTzGetDatum(extent->start);
+	values[COL_VENDOR - 1] = UUIDPGetDatum(&key->vendor_id);
+	values[COL_UPPER - 1] = TimestampTzGetDatum(extent->end);
+	values[COL_HOLDS_UNTIL - 1] = TimestampTzGetDatum(holds_until);
+	values[COL_FREE - 1] = PointerGetDatum(free);
+	ExecStoreHeapTuple(heap_form_tuple(RelationGetDescr(chunks->table), values, nulls), slot, true);
+	return slot;
+}
+
+static void
+insert_row(Chunks *chunks, const StockKey *key, const Period *extent, TimestampTz holds_until, const Timeline *free)
+{
+	TupleTableSlot *slot = form_row(chunks, key, extent, holds_until, free);
+
+	simple_table_tuple_insert(chunks->table, slot);
+	insert_index_entries(chunks, slot, false);
+	ExecDropSingleTupleTableSlot(slot);
+	CommandCounterIncrement();
+}
+
+/* update_row replaces the row that the slot holds, which must be locked. */
+static void
+update_row(Chunks *chunks, const StockKey *key, const Period *extent, TimestampTz holds_until, const Timeline *free)
+{
+	TupleTableSlot *slot = form_row(chunks, key, extent, holds_until, free);
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes indexes;
+#else
+	bool		indexes;
+#endif
+
+	simple_table_tuple_update(chunks->table, &chunks->slot->tts_tid, slot, chunks->snapshot, &indexes);
+	if (indexes)
+		insert_index_entries(chunks, slot, true);
+	ExecDropSingleTupleTableSlot(slot);
+	CommandCounterIncrement();
+}
+
+/*
+ * lock_found locks the row that chunks_find has found and brings its newest
+ * version into the slot. It returns false if the row is gone meanwhile.
+ */
+static bool
+lock_found(Chunks *chunks)
+{
+	TM_FailureData failure;
+	ItemPointerData tid = chunks->slot->tts_tid;
+	uint8		flags = IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION;
+	TM_Result	result = table_tuple_lock(chunks->table, &tid, chunks->snapshot, chunks->slot,
+										  GetCurrentCommandId(false), LockTupleNoKeyExclusive, LockWaitBlock,
+										  flags, &failure);
+
+	switch (result)
+	{
+		case TM_Ok:
+			ExecMaterializeSlot(chunks->slot);
+			return true;
+		case TM_Updated:
+		case TM_Deleted:
+			if (IsolationUsesXactSnapshot())
+				ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+								errmsg("could not serialize access due to concurrent update")));
+			return false;
+		default:
+			elog(ERROR, "unexpected state %d of a timeline's row", (int) result);
+	}
+}
+
+/*
+ * lock_row locks the chunk that covers a time, or the head (for -infinity).
+ * It returns false if there is no such chunk. A row that was split while we
+ * waited for it no longer covers the time; then the search begins anew.
+ */
+static bool
+lock_row(Chunks *chunks, const StockKey *key, TimestampTz at)
+{
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		chunks_refresh(chunks);
+		if (!chunks_find(chunks, &key->product_id, &key->location_id, at))
+			return false;
+		if (!TIMESTAMP_IS_NOBEGIN(at) && slot_upper(chunks->slot) <= at)
+			return false;
+		if (lock_found(chunks) && (TIMESTAMP_IS_NOBEGIN(at) || slot_upper(chunks->slot) > at))
+			return true;
+	}
+}
+
+static TimestampTz
+cell_start(TimestampTz at)
+{
+	int64		cell = at / CHUNK_SPAN;
+
+	if (at % CHUNK_SPAN < 0)
+		cell--;
+	return cell * CHUNK_SPAN;
+}
+
+/*
+ * lock_chunk locks the chunk that covers a time, making it if need be, and
+ * leaves it in the slot.
+ */
+static void
+lock_chunk(Chunks *chunks, const StockKey *key, TimestampTz at)
+{
+	while (!lock_row(chunks, key, at))
+	{
+		Period		cell = {cell_start(at), cell_start(at) + CHUNK_SPAN};
+		TimelineView capacity;
+
+		if (!lock_row(chunks, key, DT_NOBEGIN))
+			ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+							errmsg("product %s is not kept at location %s", uuid_text(&key->product_id),
+								   uuid_text(&key->location_id))));
+		/* whoever held the head before us may have made the chunk */
+		chunks_refresh(chunks);
+		if (chunks_find(chunks, &key->product_id, &key->location_id, at) && slot_upper(chunks->slot) > at)
+			continue;
+		lock_row(chunks, key, DT_NOBEGIN);
+		capacity = timeline_view(slot_free(chunks->slot));
+		insert_row(chunks, key, &cell, DT_NOEND, timeline_cut(&capacity, &cell));
+		update_row(chunks, key, &((Period){DT_NOBEGIN, DT_NOBEGIN}), DT_NOEND, slot_free(chunks->slot));
+	}
+}
+
+/* apply_shifts adds to a timeline what falls into its extent, and keeps it in its canonical form. */
+static Timeline *
+apply_shifts(Timeline *timeline, const Period *extent, const StockShift *shifts, int nshifts)
+{
+	int			i;
+
+	for (i = 0; i < nshifts; i++)
+	{
+		TimelineView view = timeline_view(timeline);
+		Period		part = shifts[i].period;
+
+		if (part.start <= extent->start)
+			part.start = DT_NOBEGIN;
+		if (part.end >= extent->end)
+			part.end = DT_NOEND;
+		if (shifts[i].delta != 0 && part.start < extent->end && part.end > extent->start)
+			timeline = timeline_shift(&view, &part, shifts[i].delta);
+	}
+	return timeline;
+}
+
+/* got_worse tells whether free stock fell, to below zero, anywhere. */
+static bool
+got_worse(const TimelineView *before, const TimelineView *after)
+{
+	int			i = -1;
+	int			j = -1;
+
+	for (;;)
+	{
+		int32		was = i < 0 ? before->base : before->value[i];
+		int32		is = j < 0 ? after->base : after->value[j];
+
+		if (is < 0 && is < was)
+			return true;
+		if (i + 1 < before->count && (j + 1 == after->count || before->at[i + 1] <= after->at[j + 1]))
+		{
+			if (j + 1 < after->count && before->at[i + 1] == after->at[j + 1])
+				j++;
+			i++;
+		}
+		else if (j + 1 < after->count)
+			j++;
+		else
+			return false;
+	}
+}
+
+static void
+store_chunk(Chunks *chunks, const StockKey *key, const Period *extent, TimestampTz holds_until, const Timeline *free)
+{
+	TimelineView view = timeline_view(free);
+
+	if (view.count <= CHUNK_MAX_STEPS)
+		update_row(chunks, key, extent, holds_until, free);
+	else
+	{
+		Period		left = {extent->start, view.at[view.count / 2]};
+		Period		right = {view.at[view.count / 2], extent->end};
+
+		update_row(chunks, key, &left, holds_until, timeline_cut(&view, &left));
+		insert_row(chunks, key, &right, holds_until, timeline_cut(&view, &right));
+	}
+}
+
+/* change_locked applies shifts to the row in the slot and returns where it ends. */
+static TimestampTz
+change_locked(Chunks *chunks, const StockKey *key, const StockShift *shifts, int nshifts, int nbefore,
+			  TimestampTz hold_until, PieceJudge judge, void *arg)
+{
+	Period		extent = {slot_lower(chunks->slot), slot_upper(chunks->slot)};
+	Period		seen = extent;
+	Timeline   *old_free;
+	Timeline   *new_free;
+	StockPiece	before;
+	StockPiece	after;
+
+	if (slot_is_head(chunks->slot))
+		seen.end = DT_NOEND;
+	old_free = apply_shifts(slot_free(chunks->slot), &seen, shifts, nbefore);
+	new_free = apply_shifts(old_free, &seen, shifts + nbefore, nshifts - nbefore);
+	before.period = after.period = seen;
+	before.holds_until = DatumGetTimestampTz(column(chunks->slot, COL_HOLDS_UNTIL));
+	after.holds_until = Min(before.holds_until, hold_until);
+	before.free = timeline_view(old_free);
+	after.free = timeline_view(new_free);
+	if (got_worse(&before.free, &after.free))
+		judge(&before, &after, arg);
+	if (slot_is_head(chunks->slot))
+		update_row(chunks, key, &extent, DT_NOEND, new_free);
+	else
+		store_chunk(chunks, key, &extent, after.holds_until, new_free);
+	return seen.end;
+}
+
+/*
+ * chunk_open_stock begins the timeline of a product at a location.
+ */
+void
+chunk_open_stock(const StockKey *key, int32 quantity)
+{
+	Chunks		chunks;
+	Period		nowhere = {DT_NOBEGIN, DT_NOBEGIN};
+
+	chunks_open(&chunks, RowExclusiveLock);
+	insert_row(&chunks, key, &nowhere, DT_NOEND, timeline_constant(quantity));
+	chunks_close(&chunks);
+}
+
+/*
+ * chunk_shift changes what is taken, by finite periods. hold_until is when the
+ * hold that causes it expires, infinity if it is none. The judge, who may
+ * refuse by raising an error, compares what comes out with the state after the
+ * first nbefore shifts.
+ */
+void
+chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbefore, TimestampTz hold_until,
+			PieceJudge judge, void *arg)
+{
+	Chunks		chunks;
+	Period		all = {DT_NOEND, DT_NOBEGIN};
+	TimestampTz at;
+	int			i;
+
+	for (i = 0; i < nshifts; i++)
+	{
+		all.start = Min(all.start, shifts[i].period.start);
+		all.end = Max(all.end, shifts[i].period.end);
+	}
+	chunks_open(&chunks, RowExclusiveLock);
+	for (at = all.start; at < all.end;)
+	{
+		bool		touched = false;
+
+		lock_chunk(&chunks, key, at);
+		for (i = 0; i < nshifts; i++)
+			touched |= shifts[i].period.start < slot_upper(chunks.slot) && shifts[i].period.end > slot_lower(chunks.slot);
+		if (touched)
+			at = change_locked(&chunks, key, shifts, nshifts, nbefore, hold_until, judge, arg);
+		else
+			at = slot_upper(chunks.slot);
+	}
+	chunks_close(&chunks);
+}
+
+/*
+ * chunk_shift_capacity changes the capacity: the head, and every chunk that
+ * there is in the periods, which may be open.
+ */
+void
+chunk_shift_capacity(const StockKey *key, const StockShift *shifts, int nshifts, PieceJudge judge, void *arg)
+{
+	Chunks		chunks;
+	TimestampTz at = DT_NOBEGIN;
+
+	chunks_open(&chunks, RowExclusiveLock);
+	if (!lock_row(&chunks, key, DT_NOBEGIN))
+		ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+						errmsg("product %s is not kept at location %s", uuid_text(&key->product_id),
+							   uuid_text(&key->location_id))));
+	change_locked(&chunks, key, shifts, nshifts, 0, DT_NOEND, judge, arg);
+	for (;;)
+	{
+		ScanKeyData keys[3];
+		IndexScanDesc scan;
+		bool		found;
+
+		chunks_refresh(&chunks);
+		ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&key->product_id));
+		ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&key->location_id));
+		ScanKeyInit(&keys[2], 3, TIMESTAMP_IS_NOBEGIN(at) ? BTGreaterStrategyNumber : BTGreaterEqualStrategyNumber,
+					TIMESTAMP_IS_NOBEGIN(at) ? F_TIMESTAMPTZ_GT : F_TIMESTAMPTZ_GE, TimestampTzGetDatum(at));
+		scan = index_beginscan(chunks.table, chunks.index, chunks.snapshot, 3, 0);
+		index_rescan(scan, keys, 3, NULL, 0);
+		found = index_getnext_slot(scan, ForwardScanDirection, chunks.slot);
+		if (found)
+			at = slot_lower(chunks.slot);
+		index_endscan(scan);
+		if (!found)
+			break;
+		/* a split while we wait leaves its right half for the next turn */
+		if (lock_row(&chunks, key, at))
+			at = change_locked(&chunks, key, shifts, nshifts, 0, DT_NOEND, judge, arg);
+	}
+	chunks_close(&chunks);
+}
