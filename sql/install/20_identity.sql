@@ -1,0 +1,116 @@
+-- Identity: users, vendors and their teams, sessions.
+
+CREATE TABLE users (
+	id uuid PRIMARY KEY DEFAULT rental.uuid7(),
+	email text NOT NULL UNIQUE CHECK (email = lower(email) AND email ~ '^[^@\s]+@[^@\s]+$' AND length(email) <= 254),
+	password_hash text NOT NULL,
+	name text NOT NULL CHECK (name <> '' AND length(name) <= 200),
+	phone text CHECK (length(phone) <= 40),
+	role text NOT NULL CHECK (role IN ('customer', 'vendor', 'admin')),
+	is_active boolean NOT NULL DEFAULT true,
+	created_at timestamptz NOT NULL DEFAULT rental.now()
+);
+COMMENT ON TABLE users IS 'Everybody who can log in.';
+COMMENT ON COLUMN users.email IS 'in lower case, since addresses are compared without regard to case';
+COMMENT ON COLUMN users.password_hash IS 'Argon2id in its PHC string format; "!" for an account without a password';
+
+CREATE TABLE vendors (
+	id uuid PRIMARY KEY DEFAULT rental.uuid7(),
+	name text NOT NULL CHECK (name <> '' AND length(name) <= 200),
+	slug text NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
+	currency text NOT NULL DEFAULT 'EUR' CHECK (currency ~ '^[A-Z]{3}$'),
+	time_zone text NOT NULL DEFAULT 'UTC',
+	hold_time interval NOT NULL DEFAULT '24 hours' CHECK (hold_time > '0'),
+	created_at timestamptz NOT NULL DEFAULT rental.now()
+);
+COMMENT ON TABLE vendors IS 'The tenants: businesses that rent things out.';
+COMMENT ON COLUMN vendors.currency IS 'ISO 4217';
+COMMENT ON COLUMN vendors.time_zone IS 'IANA name; the vendor''s days and years are counted by it';
+COMMENT ON COLUMN vendors.hold_time IS 'how long a placed order holds its stock while it waits to be confirmed';
+
+CREATE TABLE vendor_members (
+	vendor_id uuid NOT NULL REFERENCES vendors,
+	user_id uuid NOT NULL UNIQUE REFERENCES users,
+	role text NOT NULL CHECK (role IN ('owner', 'manager', 'staff')),
+	created_at timestamptz NOT NULL DEFAULT rental.now(),
+	PRIMARY KEY (vendor_id, user_id)
+);
+COMMENT ON TABLE vendor_members IS 'The team of each vendor.';
+
+CREATE TABLE sessions (
+	id uuid PRIMARY KEY DEFAULT rental.uuid7(),
+	user_id uuid NOT NULL REFERENCES users,
+	refresh_hash bytea NOT NULL UNIQUE,
+	created_at timestamptz NOT NULL,
+	expires_at timestamptz NOT NULL,
+	revoked_at timestamptz
+);
+CREATE INDEX ON sessions (user_id);
+COMMENT ON TABLE sessions IS 'One row for each log-in.';
+COMMENT ON COLUMN sessions.refresh_hash IS 'SHA-256 of the refresh token that is good now; each token is used once';
+
+CREATE VIEW user_view AS
+SELECT u.id, u.email, u.name, u.phone, u.role, m.vendor_id, u.is_active, u.created_at
+FROM users u LEFT JOIN vendor_members m ON m.user_id = u.id;
+COMMENT ON VIEW user_view IS 'An account as its owner sees it.';
+COMMENT ON COLUMN user_view.vendor_id IS 'the vendor whose team the user belongs to, or null';
+
+CREATE TYPE auth_session AS (refresh text, expires_at timestamptz, "user" user_view);
+COMMENT ON TYPE auth_session IS 'A log-in. Over HTTP the access token stands first, as "access".';
+
+CREATE VIEW vendor_view AS
+SELECT id, name, slug, currency, time_zone, created_at FROM vendors;
+COMMENT ON VIEW vendor_view IS 'A vendor as everybody sees it.';
+CREATE TYPE vendor_page AS (count bigint, next text, previous text, results vendor_view[]);
+
+CREATE FUNCTION auth_signup(email text, password text, name text, role text DEFAULT 'customer', phone text DEFAULT NULL,
+	business_name text DEFAULT NULL, currency text DEFAULT 'EUR', time_zone text DEFAULT 'UTC') RETURNS auth_session
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION auth_signup(text, text, text, text, text, text, text, text) IS
+	'Makes an account and logs it in. role is customer or vendor; a vendor needs business_name and gets a location "Main". Errors: already_exists, invalid_value.';
+
+CREATE FUNCTION auth_login(email text, password text) RETURNS auth_session
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION auth_login(text, text) IS
+	'Logs in. Unknown address, wrong password and inactive account cost the same and read the same: invalid_credentials.';
+
+CREATE FUNCTION auth_refresh(refresh text) RETURNS auth_session
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION auth_refresh(text) IS 'A new access and refresh token for a refresh token, which is good only once. Error: invalid_token.';
+
+CREATE FUNCTION auth_logout(refresh text) RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION auth_logout(text) IS 'Ends the session of a refresh token; an unknown token is no error.';
+
+CREATE FUNCTION user_me() RETURNS user_view
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION user_me() IS 'The caller''s own account.';
+
+CREATE FUNCTION vendor_list(page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS vendor_page
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION vendor_list(integer, text, text) IS 'The directory of vendors, oldest first.';
+
+CREATE FUNCTION vendor_get(vendor_id uuid) RETURNS vendor_view
+	LANGUAGE c STRICT STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION vendor_get(uuid) IS 'One vendor. Error: not_found.';
+
+CREATE TYPE new_account AS (role text, email text, password text);
+COMMENT ON TYPE new_account IS 'An account just made, with its password, which is shown only here.';
+
+CREATE FUNCTION account_create(email text, name text, role text, vendor_id uuid DEFAULT NULL) RETURNS new_account
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION account_create(text, text, text, uuid) IS
+	'Makes an account with a random password, for administrators. With a vendor the account becomes its owner. Errors: already_exists, forbidden.';
+
+CREATE FUNCTION admin_create(email text) RETURNS new_account
+	LANGUAGE c STRICT VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION admin_create(text) IS 'Makes an administrator with a random password, which is shown only here.';
+
+INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin) VALUES
+	('POST', '/api/auth/signup/', 'rental.auth_signup', '{public}', 201, 'password', 'auth', 'Make an account', true),
+	('POST', '/api/auth/login/', 'rental.auth_login', '{public}', 200, 'password', 'auth', 'Log in', true),
+	('POST', '/api/auth/refresh/', 'rental.auth_refresh', '{public}', 200, 'write', 'auth', 'Renew the tokens', true),
+	('POST', '/api/auth/logout/', 'rental.auth_logout', '{public}', 204, 'write', 'auth', 'Log out', true),
+	('GET', '/api/users/me/', 'rental.user_me', '{user}', 200, 'read', 'users', 'Own account', true),
+	('GET', '/api/users/vendors/', 'rental.vendor_list', '{public}', 200, 'read', 'users', 'Directory of vendors', true),
+	('GET', '/api/users/vendors/{vendor_id}/', 'rental.vendor_get', '{public}', 200, 'read', 'users', 'One vendor', true);

@@ -1,0 +1,119 @@
+-- Catalogue: categories, locations, products, rates, serialised units.
+
+CREATE TABLE categories (
+	id uuid PRIMARY KEY DEFAULT rental.uuid7(),
+	parent_id uuid REFERENCES categories,
+	name text NOT NULL CHECK (name <> '' AND length(name) <= 200),
+	slug text NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
+	created_at timestamptz NOT NULL DEFAULT rental.now(),
+	CHECK (parent_id <> id)
+);
+COMMENT ON TABLE categories IS 'The tree of categories, shared by all vendors.';
+
+CREATE TABLE locations (
+	id uuid NOT NULL DEFAULT rental.uuid7(),
+	vendor_id uuid NOT NULL REFERENCES vendors,
+	name text NOT NULL CHECK (name <> '' AND length(name) <= 200),
+	created_at timestamptz NOT NULL DEFAULT rental.now(),
+	PRIMARY KEY (id, vendor_id),
+	UNIQUE (vendor_id, name)
+);
+COMMENT ON TABLE locations IS 'Where a vendor keeps its stock.';
+
+CREATE TABLE products (
+	id uuid NOT NULL DEFAULT rental.uuid7(),
+	vendor_id uuid NOT NULL REFERENCES vendors,
+	category_id uuid REFERENCES categories,
+	name text NOT NULL CHECK (name <> '' AND length(name) <= 200),
+	description text NOT NULL DEFAULT '' CHECK (length(description) <= 20000),
+	tracking text NOT NULL DEFAULT 'bulk' CHECK (tracking IN ('bulk', 'serialised')),
+	replacement_value numeric CHECK (replacement_value >= 0),
+	buffer_before interval NOT NULL DEFAULT '0' CHECK (buffer_before >= '0'),
+	buffer_after interval NOT NULL DEFAULT '0' CHECK (buffer_after >= '0'),
+	shortage_limit integer NOT NULL DEFAULT 0 CHECK (shortage_limit >= 0),
+	is_active boolean NOT NULL DEFAULT true,
+	created_at timestamptz NOT NULL DEFAULT rental.now(),
+	PRIMARY KEY (id, vendor_id)
+) WITH (fillfactor = 90);
+CREATE INDEX ON products (vendor_id, id);
+CREATE INDEX ON products (category_id, id);
+COMMENT ON TABLE products IS 'What is rented out.';
+COMMENT ON COLUMN products.tracking IS 'bulk: counted pieces; serialised: numbered units, of which each counts once';
+COMMENT ON COLUMN products.replacement_value IS 'what a lost piece costs, in the vendor''s currency';
+COMMENT ON COLUMN products.buffer_before IS 'time the stock is blocked before each rental (preparation)';
+COMMENT ON COLUMN products.buffer_after IS 'time the stock is blocked after each rental (turnaround)';
+COMMENT ON COLUMN products.shortage_limit IS 'pieces that may be promised beyond the stock';
+COMMENT ON COLUMN products.is_active IS 'false: archived, not for rent and not shown';
+
+CREATE TABLE product_rates (
+	vendor_id uuid NOT NULL,
+	product_id uuid NOT NULL,
+	days integer NOT NULL DEFAULT 1 CHECK (days BETWEEN 1 AND 3660),
+	amount numeric NOT NULL CHECK (amount >= 0),
+	extra_day numeric NOT NULL CHECK (extra_day >= 0),
+	PRIMARY KEY (product_id, vendor_id),
+	FOREIGN KEY (product_id, vendor_id) REFERENCES products (id, vendor_id)
+);
+COMMENT ON TABLE product_rates IS 'The price of a product: an amount for the first days, and one for each further day begun.';
+COMMENT ON COLUMN product_rates.days IS 'days that amount covers, of 24 hours on the vendor''s clock';
+COMMENT ON COLUMN product_rates.amount IS 'in the vendor''s currency, for one piece';
+COMMENT ON COLUMN product_rates.extra_day IS 'for each day begun beyond them, for one piece';
+
+CREATE TYPE rate_view AS (days integer, amount numeric, extra_day numeric);
+COMMENT ON TYPE rate_view IS 'A price: amount for the first days, extra_day for each further day begun.';
+
+CREATE VIEW category_view AS SELECT id, parent_id, name, slug, created_at FROM categories;
+COMMENT ON VIEW category_view IS 'A category; parent_id is null at the top of the tree.';
+CREATE TYPE category_page AS (count bigint, next text, previous text, results category_view[]);
+
+CREATE VIEW location_view AS SELECT id, vendor_id, name, created_at FROM locations;
+CREATE TYPE location_page AS (count bigint, next text, previous text, results location_view[]);
+
+CREATE VIEW product_view AS
+SELECT p.id, p.vendor_id, v.name AS vendor_name, p.category_id, c.name AS category_name, p.name, p.description,
+	p.tracking, v.currency, CASE WHEN r.product_id IS NOT NULL THEN ROW(r.days, r.amount, r.extra_day)::rate_view END AS rate,
+	p.replacement_value, p.is_active, p.created_at
+FROM products p
+JOIN vendors v ON v.id = p.vendor_id
+LEFT JOIN categories c ON c.id = p.category_id
+LEFT JOIN product_rates r ON r.product_id = p.id AND r.vendor_id = p.vendor_id;
+COMMENT ON VIEW product_view IS 'A product as everybody sees it; amounts are in currency. A product without a rate is not for rent yet.';
+CREATE TYPE product_page AS (count bigint, next text, previous text, results product_view[]);
+
+CREATE FUNCTION category_list(page_size integer DEFAULT 100, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS category_page
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION category_list(integer, text, text) IS 'All categories, oldest first.';
+CREATE FUNCTION category_create(name text, parent_id uuid DEFAULT NULL, slug text DEFAULT NULL) RETURNS category_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION category_create(text, uuid, text) IS 'Makes a category; the slug comes from the name if it is not given. Errors: forbidden, already_exists, not_found (parent).';
+
+CREATE FUNCTION location_list(vendor_id uuid, page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS location_page
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION location_list(uuid, integer, text, text) IS 'A vendor''s locations, oldest first.';
+
+CREATE FUNCTION product_list(vendor uuid DEFAULT NULL, category uuid DEFAULT NULL, search text DEFAULT NULL,
+	page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS product_page
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION product_list(uuid, uuid, text, integer, text, text) IS
+	'Active products, oldest first; search finds text in the name without regard to case.';
+CREATE FUNCTION product_get(product_id uuid) RETURNS product_view
+	LANGUAGE c STRICT STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION product_get(uuid) IS 'One product; an archived one is shown to its vendor only. Error: not_found.';
+CREATE FUNCTION product_create(name text, description text DEFAULT '', category_id uuid DEFAULT NULL, vendor_id uuid DEFAULT NULL,
+	tracking text DEFAULT 'bulk', replacement_value numeric DEFAULT NULL, day_rate numeric DEFAULT NULL) RETURNS product_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION product_create(text, text, uuid, uuid, text, numeric, numeric) IS
+	'Makes a product of the caller''s vendor; day_rate is the price of one piece for each day begun. Errors: forbidden, invalid_value, not_found (category).';
+CREATE FUNCTION product_rate_set(product_id uuid, amount numeric, days integer DEFAULT 1, extra_day numeric DEFAULT NULL) RETURNS product_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION product_rate_set(uuid, numeric, integer, numeric) IS
+	'Sets the price: amount for the first days, extra_day for each further day begun (by default amount / days, rounded). Errors: forbidden, invalid_value, not_found.';
+
+INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin) VALUES
+	('GET', '/api/catalog/categories/', 'rental.category_list', '{public}', 200, 'read', 'catalog', 'Categories', true),
+	('POST', '/api/catalog/categories/', 'rental.category_create', '{admin}', 201, 'write', 'catalog', 'Make a category', true),
+	('GET', '/api/users/vendors/{vendor_id}/locations/', 'rental.location_list', '{public}', 200, 'read', 'users', 'A vendor''s locations', true),
+	('GET', '/api/catalog/products/', 'rental.product_list', '{public}', 200, 'read', 'catalog', 'Products', true),
+	('POST', '/api/catalog/products/', 'rental.product_create', '{vendor,admin}', 201, 'write', 'catalog', 'Make a product', true),
+	('GET', '/api/catalog/products/{product_id}/', 'rental.product_get', '{public}', 200, 'read', 'catalog', 'One product', true),
+	('PUT', '/api/catalog/products/{product_id}/rates/', 'rental.product_rate_set', '{vendor,admin}', 200, 'write', 'catalog', 'Set the price', true);

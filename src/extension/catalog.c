@@ -1,0 +1,396 @@
+/*
+ * catalog.c
+ *	  Categories, locations, products, rates and units.
+ *
+ * It owns what is for rent and at which rate; how much of it there is over
+ * time belongs to stock.c.
+ */
+#include "catalog.h"
+
+#include "actor.h"
+#include "amount.h"
+#include "errors.h"
+#include "funcapi.h"
+#include "plan.h"
+#include "request.h"
+#include "response.h"
+#include "slug.h"
+#include "utils/builtins.h"
+
+PLAN(product_load_plan,
+	 "SELECT p.vendor_id, p.name, p.tracking = 'serialised', p.is_active, p.buffer_before, p.buffer_after, "
+	 "v.currency, v.time_zone, v.hold_time, r.days, r.amount, r.extra_day "
+	 "FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id "
+	 "LEFT JOIN rental.product_rates r ON r.product_id = p.id AND r.vendor_id = p.vendor_id WHERE p.id = $1",
+	 UUIDOID);
+PLAN(product_row, "SELECT v FROM rental.product_view v WHERE v.id = $1", UUIDOID);
+PLAN(product_insert,
+	 "INSERT INTO rental.products (id, vendor_id, category_id, name, description, tracking, replacement_value, created_at) "
+	 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+	 UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID);
+PLAN(rate_upsert,
+	 "INSERT INTO rental.product_rates (vendor_id, product_id, days, amount, extra_day) VALUES ($1, $2, $3, $4, $5) "
+	 "ON CONFLICT (product_id, vendor_id) DO UPDATE SET days = $3, amount = $4, extra_day = $5",
+	 UUIDOID, UUIDOID, INT4OID, NUMERICOID, NUMERICOID);
+PLAN(category_exists, "SELECT FROM rental.categories WHERE id = $1", UUIDOID);
+PLAN(category_insert,
+	 "INSERT INTO rental.categories (id, parent_id, name, slug, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (slug) DO NOTHING",
+	 UUIDOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(category_row, "SELECT v FROM rental.category_view v WHERE v.id = $1", UUIDOID);
+PLAN(location_default, "SELECT id FROM rental.locations WHERE vendor_id = $1 ORDER BY id LIMIT 1", UUIDOID);
+PLAN(location_exists, "SELECT FROM rental.locations WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
+PLAN(stock_upsert,
+	 "INSERT INTO rental.stock (vendor_id, product_id, location_id, quantity) VALUES ($1, $2, $3, $4) "
+	 "ON CONFLICT (product_id, location_id, vendor_id) DO UPDATE SET quantity = $4",
+	 UUIDOID, UUIDOID, UUIDOID, INT4OID);
+PLAN(stock_ensure,
+	 "INSERT INTO rental.stock (vendor_id, product_id, location_id, quantity) VALUES ($1, $2, $3, 0) "
+	 "ON CONFLICT (product_id, location_id, vendor_id) DO NOTHING",
+	 UUIDOID, UUIDOID, UUIDOID);
+PLAN(stock_row, "SELECT v FROM rental.stock_view v WHERE v.product_id = $1 AND v.location_id = $2", UUIDOID, UUIDOID);
+PLAN(unit_insert,
+	 "INSERT INTO rental.units (id, vendor_id, product_id, location_id, code, created_at) VALUES ($1, $2, $3, $4, $5, $6) "
+	 "ON CONFLICT (product_id, code, vendor_id) DO NOTHING",
+	 UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(unit_row, "SELECT v FROM rental.unit_view v WHERE v.id = $1", UUIDOID);
+
+#define PAGES(view, filter, ...) \
+	.forward = PLAN_INIT("SELECT v, v.id FROM " view " v WHERE v.id > $1 AND " filter " ORDER BY v.id LIMIT $2", \
+						 UUIDOID, INT4OID, ##__VA_ARGS__), \
+	.backward = PLAN_INIT("SELECT v, v.id FROM " view " v WHERE v.id < $1 AND " filter " ORDER BY v.id DESC LIMIT $2", \
+						  UUIDOID, INT4OID, ##__VA_ARGS__)
+
+static PagePlans category_pages = {
+	PAGES("rental.category_view", "true"),
+	.count = PLAN_INIT("SELECT count(*) FROM rental.categories", ),
+};
+static PagePlans location_pages = {
+	PAGES("rental.location_view", "v.vendor_id = $3", UUIDOID),
+	.count = PLAN_INIT("SELECT count(*) FROM rental.locations WHERE vendor_id = $1", UUIDOID),
+};
+static PagePlans unit_pages = {
+	PAGES("rental.unit_view", "v.product_id = $3", UUIDOID),
+	.count = PLAN_INIT("SELECT count(*) FROM rental.units WHERE product_id = $1", UUIDOID),
+};
+static PagePlans product_pages = {
+	PAGES("rental.product_view",
+		  "v.is_active AND ($3 IS NULL OR v.vendor_id = $3) AND ($4 IS NULL OR v.category_id = $4) AND ($5 IS NULL OR v.name ILIKE $5)",
+		  UUIDOID, UUIDOID, TEXTOID),
+	.count = PLAN_INIT("SELECT count(*) FROM rental.products WHERE is_active AND ($1 IS NULL OR vendor_id = $1) "
+					   "AND ($2 IS NULL OR category_id = $2) AND ($3 IS NULL OR name ILIKE $3)",
+					   UUIDOID, UUIDOID, TEXTOID),
+};
+
+/* product_find must be called between plan_open and plan_close, which the result does not outlive. */
+bool
+product_find(const pg_uuid_t *id, Product *product)
+{
+	if (plan_read(&product_load_plan, VALUE(UUIDPGetDatum(id))) == 0)
+		return false;
+	product->id = *id;
+	product->vendor_id = *DatumGetUUIDP(plan_datum(0, 1));
+	product->name = plan_text(0, 2);
+	product->serialised = DatumGetBool(plan_datum(0, 3));
+	product->is_active = DatumGetBool(plan_datum(0, 4));
+	product->buffer_before = plan_datum(0, 5);
+	product->buffer_after = plan_datum(0, 6);
+	product->currency = plan_text(0, 7);
+	product->time_zone = plan_text(0, 8);
+	product->hold_time = plan_datum(0, 9);
+	product->has_rate = !plan_value(0, 10).isnull;
+	if (product->has_rate)
+	{
+		product->rate_days = DatumGetInt32(plan_datum(0, 10));
+		product->rate_amount = plan_datum(0, 11);
+		product->rate_extra_day = plan_datum(0, 12);
+	}
+	return true;
+}
+
+/* product_load finds a product that the caller may see: an archived one is its vendor's only. */
+void
+product_load(const pg_uuid_t *id, Product *product, const char *field)
+{
+	if (!product_find(id, product) || (!product->is_active && !actor_serves(actor_current(), &product->vendor_id)))
+		rental_raise(not_found, errmsg("no product %s", uuid_text(id)), errfield(field));
+}
+
+/* product_load_own finds a product that the caller may change. */
+void
+product_load_own(const pg_uuid_t *id, Product *product)
+{
+	product_load(id, product, "product_id");
+	actor_require_vendor(&product->vendor_id);
+}
+
+PG_FUNCTION_INFO_V1(category_list);
+Datum
+category_list(PG_FUNCTION_ARGS)
+{
+	return page_return(fcinfo, &category_pages, NULL, 0, PG_GETARG_INT32(0), FCARG(1), FCARG(2));
+}
+
+/* category_create(name text, parent_id uuid, slug text) */
+PG_FUNCTION_INFO_V1(category_create);
+Datum
+category_create(PG_FUNCTION_ARGS)
+{
+	char	   *name = request_required_text(FCARG(0), "name", 200);
+	char	   *slug = request_text(FCARG(2), "slug", 60);
+	Datum		id = uuid7_datum();
+	NullableDatum row;
+
+	actor_require_admin();
+	if (slug == NULL)
+		slug = slug_from(name);
+	else if (strcmp(slug, slug_from(slug)) != 0)
+		rental_raise(invalid_value, errmsg("a slug has lower-case letters and digits, joined by hyphens"), errfield("slug"));
+	plan_open();
+	if (!PG_ARGISNULL(1) && plan_run(&category_exists, FCARG(1)) == 0)
+		rental_raise(not_found, errmsg("no category %s", uuid_text(PG_GETARG_UUID_P(1))), errfield("parent_id"));
+	if (plan_run(&category_insert, VALUE(id), FCARG(1), VALUE(CStringGetTextDatum(name)), VALUE(CStringGetTextDatum(slug)),
+				 VALUE(TimestampTzGetDatum(rental_now()))) == 0)
+		rental_raise(already_exists, errmsg("there is a category \"%s\" already", slug), errfield("slug"));
+	plan_run(&category_row, VALUE(id));
+	row = plan_keep(0, 1);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* location_list(vendor_id uuid, page_size, cursor, count) */
+PG_FUNCTION_INFO_V1(location_list);
+Datum
+location_list(PG_FUNCTION_ARGS)
+{
+	request_required(FCARG(0), "vendor_id");
+	return page_return(fcinfo, &location_pages, &FCARG(0), 1, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
+}
+
+/* like_pattern finds text anywhere, taking its own % and _ as they are. */
+static NullableDatum
+like_pattern(NullableDatum search)
+{
+	StringInfoData pattern;
+	char	   *s;
+
+	if (search.isnull)
+		return search;
+	initStringInfo(&pattern);
+	appendStringInfoChar(&pattern, '%');
+	for (s = TextDatumGetCString(search.value); *s != '\0'; s++)
+	{
+		if (*s == '%' || *s == '_' || *s == '\\')
+			appendStringInfoChar(&pattern, '\\');
+		appendStringInfoChar(&pattern, *s);
+	}
+	appendStringInfoChar(&pattern, '%');
+	return VALUE(CStringGetTextDatum(pattern.data));
+}
+
+/* product_list(vendor uuid, category uuid, search text, page_size, cursor, count) */
+PG_FUNCTION_INFO_V1(product_list);
+Datum
+product_list(PG_FUNCTION_ARGS)
+{
+	NullableDatum filters[3] = {FCARG(0), FCARG(1), like_pattern(FCARG(2))};
+
+	return page_return(fcinfo, &product_pages, filters, 3, PG_GETARG_INT32(3), FCARG(4), FCARG(5));
+}
+
+static NullableDatum
+product_answer(const pg_uuid_t *id)
+{
+	plan_run(&product_row, VALUE(UUIDPGetDatum(id)));
+	return plan_keep(0, 1);
+}
+
+PG_FUNCTION_INFO_V1(product_get);
+Datum
+product_get(PG_FUNCTION_ARGS)
+{
+	NullableDatum row;
+	HeapTupleHeader header;
+	bool		isnull;
+	bool		visible;
+
+	plan_open();
+	visible = plan_read(&product_row, FCARG(0)) > 0;
+	if (visible)
+	{
+		header = DatumGetHeapTupleHeader(plan_datum(0, 1));
+		visible = DatumGetBool(GetAttributeByName(header, "is_active", &isnull)) ||
+			actor_serves(actor_current(), DatumGetUUIDP(GetAttributeByName(header, "vendor_id", &isnull)));
+	}
+	if (!visible)
+		rental_raise(not_found, errmsg("no product %s", uuid_text(PG_GETARG_UUID_P(0))));
+	row = plan_keep(0, 1);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* vendor_currency: the currency of a vendor that is known to exist, NULL otherwise */
+PLAN(vendor_currency_plan, "SELECT currency FROM rental.vendors WHERE id = $1", UUIDOID);
+
+static const char *
+vendor_currency(const pg_uuid_t *vendor_id)
+{
+	if (plan_read(&vendor_currency_plan, VALUE(UUIDPGetDatum(vendor_id))) == 0)
+		rental_raise(not_found, errmsg("no vendor %s", uuid_text(vendor_id)), errfield("vendor_id"));
+	return plan_text(0, 1);
+}
+
+static void
+rate_set(const pg_uuid_t *vendor_id, const pg_uuid_t *product_id, int32 days, Datum amount, Datum extra_day)
+{
+	plan_run(&rate_upsert, VALUE(UUIDPGetDatum(vendor_id)), VALUE(UUIDPGetDatum(product_id)), VALUE(Int32GetDatum(days)),
+			 VALUE(amount), VALUE(extra_day));
+}
+
+/*
+ * product_create(name text, description text, category_id uuid, vendor_id uuid,
+ * tracking text, replacement_value numeric, day_rate numeric)
+ */
+PG_FUNCTION_INFO_V1(product_create);
+Datum
+product_create(PG_FUNCTION_ARGS)
+{
+	char	   *name = request_required_text(FCARG(0), "name", 200);
+	char	   *description = request_text(FCARG(1), "description", 20000);
+	char	   *tracking = request_required_text(FCARG(4), "tracking", 20);
+	const pg_uuid_t *vendor_id = actor_require_own_vendor(FCARG(3));
+	pg_uuid_t  *id = DatumGetUUIDP(uuid7_datum());
+	const char *currency;
+	NullableDatum row;
+
+	if (strcmp(tracking, "bulk") != 0 && strcmp(tracking, "serialised") != 0)
+		rental_raise(invalid_value, errmsg("tracking must be bulk or serialised"), errfield("tracking"));
+	plan_open();
+	currency = vendor_currency(vendor_id);
+	if (!PG_ARGISNULL(2) && plan_run(&category_exists, FCARG(2)) == 0)
+		rental_raise(not_found, errmsg("no category %s", uuid_text(PG_GETARG_UUID_P(2))), errfield("category_id"));
+	if (!PG_ARGISNULL(5))
+		amount_check(PG_GETARG_DATUM(5), currency, "replacement_value");
+	if (!PG_ARGISNULL(6))
+		amount_check(PG_GETARG_DATUM(6), currency, "day_rate");
+	plan_run(&product_insert, VALUE(UUIDPGetDatum(id)), VALUE(UUIDPGetDatum(vendor_id)), FCARG(2), VALUE(CStringGetTextDatum(name)),
+			 VALUE(CStringGetTextDatum(description ? description : "")), VALUE(CStringGetTextDatum(tracking)), FCARG(5),
+			 VALUE(TimestampTzGetDatum(rental_now())));
+	if (!PG_ARGISNULL(6))
+		rate_set(vendor_id, id, 1, PG_GETARG_DATUM(6), PG_GETARG_DATUM(6));
+	row = product_answer(id);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* product_rate_set(product_id uuid, amount numeric, days integer, extra_day numeric) */
+PG_FUNCTION_INFO_V1(product_rate_set);
+Datum
+product_rate_set(PG_FUNCTION_ARGS)
+{
+	Product		product;
+	NullableDatum row;
+	Datum		extra_day;
+	int32		days;
+
+	request_required(FCARG(0), "product_id");
+	request_required(FCARG(1), "amount");
+	request_required(FCARG(2), "days");
+	days = PG_GETARG_INT32(2);
+	if (days < 1 || days > 3660)
+		rental_raise(invalid_value, errmsg("days must be between 1 and 3660"), errfield("days"));
+	plan_open();
+	product_load_own(PG_GETARG_UUID_P(0), &product);
+	amount_check(PG_GETARG_DATUM(1), product.currency, "amount");
+	if (PG_ARGISNULL(3))
+		extra_day = amount_round(amount_divide(PG_GETARG_DATUM(1), days), product.currency);
+	else
+	{
+		extra_day = PG_GETARG_DATUM(3);
+		amount_check(extra_day, product.currency, "extra_day");
+	}
+	rate_set(&product.vendor_id, &product.id, days, PG_GETARG_DATUM(1), extra_day);
+	row = product_answer(&product.id);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* location_arg finds where stock of a product goes: the location named, or the vendor's first. */
+static NullableDatum
+location_arg(NullableDatum location, const Product *product)
+{
+	if (location.isnull)
+	{
+		if (plan_read(&location_default, VALUE(UUIDPGetDatum(&product->vendor_id))) == 0)
+			rental_raise(not_found, errmsg("the vendor has no location"), errfield("location_id"));
+		return plan_value(0, 1);
+	}
+	if (plan_read(&location_exists, location, VALUE(UUIDPGetDatum(&product->vendor_id))) == 0)
+		rental_raise(not_found, errmsg("no location %s", uuid_text(DatumGetUUIDP(location.value))), errfield("location_id"));
+	return location;
+}
+
+/* stock_set(product_id uuid, quantity integer, location_id uuid) */
+PG_FUNCTION_INFO_V1(stock_set);
+Datum
+stock_set(PG_FUNCTION_ARGS)
+{
+	Product		product;
+	NullableDatum location;
+	NullableDatum row;
+
+	request_required(FCARG(0), "product_id");
+	request_required(FCARG(1), "quantity");
+	plan_open();
+	product_load_own(PG_GETARG_UUID_P(0), &product);
+	if (product.serialised)
+		rental_raise(invalid_value, errmsg("a serialised product's stock are its units"), errfield("quantity"));
+	if (PG_GETARG_INT32(1) < 0 || PG_GETARG_INT32(1) > 1000000000)
+		rental_raise(invalid_value, errmsg("quantity must be between 0 and 1000000000"), errfield("quantity"));
+	location = location_arg(FCARG(2), &product);
+	plan_run(&stock_upsert, VALUE(UUIDPGetDatum(&product.vendor_id)), FCARG(0), location, FCARG(1));
+	plan_run(&stock_row, FCARG(0), location);
+	row = plan_keep(0, 1);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* unit_create(product_id uuid, code text, location_id uuid) */
+PG_FUNCTION_INFO_V1(unit_create);
+Datum
+unit_create(PG_FUNCTION_ARGS)
+{
+	char	   *code = request_required_text(FCARG(1), "code", 100);
+	Datum		id = uuid7_datum();
+	Product		product;
+	NullableDatum location;
+	NullableDatum row;
+
+	request_required(FCARG(0), "product_id");
+	plan_open();
+	product_load_own(PG_GETARG_UUID_P(0), &product);
+	if (!product.serialised)
+		rental_raise(invalid_value, errmsg("only a serialised product has units"), errfield("product_id"));
+	location = location_arg(FCARG(2), &product);
+	plan_run(&stock_ensure, VALUE(UUIDPGetDatum(&product.vendor_id)), FCARG(0), location);
+	if (plan_run(&unit_insert, VALUE(id), VALUE(UUIDPGetDatum(&product.vendor_id)), FCARG(0), location,
+				 VALUE(CStringGetTextDatum(code)), VALUE(TimestampTzGetDatum(rental_now()))) == 0)
+		rental_raise(already_exists, errmsg("the product has a unit \"%s\" already", code), errfield("code"));
+	plan_run(&unit_row, VALUE(id));
+	row = plan_keep(0, 1);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* unit_list(product_id uuid, page_size, cursor, count) */
+PG_FUNCTION_INFO_V1(unit_list);
+Datum
+unit_list(PG_FUNCTION_ARGS)
+{
+	Product		product;
+
+	request_required(FCARG(0), "product_id");
+	plan_open();
+	product_load_own(PG_GETARG_UUID_P(0), &product);
+	plan_close();
+	return page_return(fcinfo, &unit_pages, &FCARG(0), 1, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
+}

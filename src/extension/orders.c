@@ -1,0 +1,587 @@
+/*
+ * orders.c
+ *	  Orders: placing them, and every change of their state.
+ *
+ * An order takes its stock by reservations; stock.c's triggers decide whether
+ * there is enough. The table of transitions below is the only way from one
+ * status to another, for raw SQL too.
+ */
+#include "orders.h"
+
+#include "actor.h"
+#include "amount.h"
+#include "commands/trigger.h"
+#include "errors.h"
+#include "funcapi.h"
+#include "number.h"
+#include "plan.h"
+#include "pricing.h"
+#include "request.h"
+#include "response.h"
+#include "stock.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#define ORDER_MOST_ITEMS 100
+
+typedef struct Transition
+{
+	const char *action;
+	const char *from;
+	const char *to;
+	const char *actor;			/* vendor: the vendor's team and administrators; any: the customer as well */
+} Transition;
+
+static const Transition transitions[] = {
+	{"confirm", "pending", "confirmed", "vendor"},
+	{"cancel", "pending", "cancelled", "any"},
+	{"cancel", "confirmed", "cancelled", "any"},
+	{"dispatch", "confirmed", "active", "vendor"},
+	{"return", "active", "returned", "vendor"},
+};
+
+PLAN(order_insert,
+	 "INSERT INTO rental.orders (id, vendor_id, number, customer_id, status, currency, subtotal, total, note, expires_at, created_at, updated_at, "
+	 "discount, tax, deposit, paid) VALUES ($1, $2, $3, $4, 'pending', $5, $6, $6, $7, $8, $9, $9, $10, $10, $10, $10)",
+	 UUIDOID, UUIDOID, TEXTOID, UUIDOID, TEXTOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID);
+PLAN(item_insert,
+	 "INSERT INTO rental.order_items (id, vendor_id, order_id, product_id, location_id, quantity, start_at, end_at, unit_price, total) "
+	 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+	 UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID);
+PLAN(reservation_insert,
+	 "INSERT INTO rental.reservations (id, vendor_id, product_id, location_id, order_item_id, quantity, state, period, blocked, expires_at, created_at) "
+	 "VALUES ($1, $2, $3, $4, $5, $6, 'hold', $7, $8, $9, $10)",
+	 UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, INT4OID, TSTZRANGEOID, TSTZRANGEOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
+PLAN(assignment_insert,
+	 "INSERT INTO rental.unit_assignments (vendor_id, reservation_id, unit_id, blocked) "
+	 "SELECT $1, $2, u.id, $4 FROM rental.units u WHERE u.id = $3 AND u.vendor_id = $1 AND u.product_id = $5 AND u.location_id = $6 "
+	 "AND u.in_service @> $4",
+	 UUIDOID, UUIDOID, UUIDOID, TSTZRANGEOID, UUIDOID, UUIDOID);
+PLAN(unit_taken, "SELECT FROM rental.unit_assignments WHERE unit_id = $1 AND blocked && $2 AND vendor_id = $3",
+	 UUIDOID, TSTZRANGEOID, UUIDOID);
+PLAN(unit_place, "SELECT location_id FROM rental.units WHERE id = $1 AND product_id = $2", UUIDOID, UUIDOID);
+PLAN(event_insert,
+	 "INSERT INTO rental.order_events (vendor_id, order_id, kind, actor_id, data, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+	 UUIDOID, UUIDOID, TEXTOID, UUIDOID, JSONBOID, TIMESTAMPTZOID);
+PLAN(customer_exists, "SELECT FROM rental.users WHERE id = $1 AND is_active", UUIDOID);
+PLAN(order_row, "SELECT v FROM rental.order_view v WHERE v.id = $1", UUIDOID);
+PLAN(order_owner, "SELECT customer_id, vendor_id FROM rental.orders WHERE id = $1", UUIDOID);
+PLAN(order_for_update,
+	 "SELECT o.vendor_id, o.customer_id, o.status, o.currency, v.time_zone, o.subtotal, o.tax, o.total "
+	 "FROM rental.orders o JOIN rental.vendors v ON v.id = o.vendor_id WHERE o.id = $1 FOR NO KEY UPDATE OF o",
+	 UUIDOID);
+PLAN(order_set_status,
+	 "UPDATE rental.orders SET status = $3, expires_at = NULL, updated_at = $4 WHERE id = $1 AND vendor_id = $2",
+	 UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(reservations_set_state,
+	 "UPDATE rental.reservations r SET state = $2, expires_at = NULL FROM rental.order_items i "
+	 "WHERE i.order_id = $1 AND r.order_item_id = i.id AND r.vendor_id = i.vendor_id AND r.state <> 'released'",
+	 UUIDOID, TEXTOID);
+PLAN(items_dispatch, "UPDATE rental.order_items SET dispatched = quantity WHERE order_id = $1", UUIDOID);
+PLAN(items_return, "UPDATE rental.order_items SET returned = quantity WHERE order_id = $1", UUIDOID);
+PLAN(assignments_end,
+	 "DELETE FROM rental.unit_assignments a USING rental.reservations r, rental.order_items i "
+	 "WHERE i.order_id = $1 AND r.order_item_id = i.id AND a.reservation_id = r.id AND lower(a.blocked) >= $2",
+	 UUIDOID, TIMESTAMPTZOID);
+PLAN(assignments_cut,
+	 "UPDATE rental.unit_assignments a SET blocked = tstzrange(lower(a.blocked), $2) FROM rental.reservations r, rental.order_items i "
+	 "WHERE i.order_id = $1 AND r.order_item_id = i.id AND a.reservation_id = r.id AND upper(a.blocked) > $2 AND lower(a.blocked) < $2",
+	 UUIDOID, TIMESTAMPTZOID);
+PLAN(earliest_start, "SELECT min(start_at) FROM rental.order_items WHERE order_id = $1", UUIDOID);
+
+#define ORDER_SCOPE "($3 IS NULL OR v.customer_id = $3) AND ($4 IS NULL OR v.vendor_id = $4) AND ($5 IS NULL OR v.status = $5)"
+
+static PagePlans order_pages = {
+	.forward = PLAN_INIT("SELECT v, v.id FROM rental.order_view v WHERE v.id < $1 AND " ORDER_SCOPE " ORDER BY v.id DESC LIMIT $2",
+						 UUIDOID, INT4OID, UUIDOID, UUIDOID, TEXTOID),
+	.backward = PLAN_INIT("SELECT v, v.id FROM rental.order_view v WHERE v.id > $1 AND " ORDER_SCOPE " ORDER BY v.id LIMIT $2",
+						  UUIDOID, INT4OID, UUIDOID, UUIDOID, TEXTOID),
+	.count = PLAN_INIT("SELECT count(*) FROM rental.orders v WHERE ($1 IS NULL OR v.customer_id = $1) "
+					   "AND ($2 IS NULL OR v.vendor_id = $2) AND ($3 IS NULL OR v.status = $3)",
+					   UUIDOID, UUIDOID, TEXTOID),
+	.newest_first = true,
+};
+static PagePlans event_pages = {
+	.forward = PLAN_INIT("SELECT v, v.id FROM rental.order_event_view v WHERE v.id > $1 AND v.order_id = $3 ORDER BY v.id LIMIT $2",
+						 UUIDOID, INT4OID, UUIDOID),
+	.backward = PLAN_INIT("SELECT v, v.id FROM rental.order_event_view v WHERE v.id < $1 AND v.order_id = $3 ORDER BY v.id DESC LIMIT $2",
+						  UUIDOID, INT4OID, UUIDOID),
+	.count = PLAN_INIT("SELECT count(*) FROM rental.order_events WHERE order_id = $1", UUIDOID),
+};
+
+/* Placing */
+
+typedef struct OrderItem
+{
+	int			index;			/* in the request */
+	RequestObject request;
+	Product		product;
+	int32		quantity;
+	Period		period;
+	Period		blocked;
+	pg_uuid_t	location_id;
+	pg_uuid_t  *unit_ids;
+	int			nunits;
+	Price		price;
+	Datum		total;
+	Datum		id;
+} OrderItem;
+
+static const char *const item_fields[] = {
+	"product_id", "quantity", "start_at", "end_at", "location_id", "unit_ids", NULL
+};
+
+static TimestampTz
+time_plus(TimestampTz at, Datum interval)
+{
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(at), interval));
+}
+
+static TimestampTz
+time_minus(TimestampTz at, Datum interval)
+{
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(at), interval));
+}
+
+/* item_place decides where an item comes from: as asked, where its units are, or where most is free. */
+static void
+item_place(OrderItem *item)
+{
+	int32		free;
+
+	if (request_uuid(&item->request, "location_id", false, &item->location_id))
+		return;
+	if (item->nunits > 0)
+	{
+		if (plan_read(&unit_place, VALUE(UUIDPGetDatum(&item->unit_ids[0])), VALUE(UUIDPGetDatum(&item->product.id))) == 0)
+			rental_raise(not_found, errmsg("no unit %s of this product", uuid_text(&item->unit_ids[0])),
+						 errfield(request_path(&item->request, "unit_ids")));
+		item->location_id = *DatumGetUUIDP(plan_datum(0, 1));
+		return;
+	}
+	if (!stock_best_location(&item->product.id, &item->blocked, &item->location_id, &free))
+		rental_raise(insufficient_stock, errmsg("the product is not in stock"), errfield(request_path(&item->request, "product_id")));
+}
+
+static void
+item_read(OrderItem *item, const RequestList *list, int index)
+{
+	pg_uuid_t	product_id;
+
+	item->index = index;
+	item->request = request_object(list, index, item_fields);
+	request_uuid(&item->request, "product_id", true, &product_id);
+	request_integer(&item->request, "quantity", true, &item->quantity);
+	request_time(&item->request, "start_at", true, &item->period.start);
+	request_time(&item->request, "end_at", true, &item->period.end);
+	item->nunits = request_uuids(&item->request, "unit_ids", &item->unit_ids);
+	if (item->quantity < 1 || item->quantity > 1000000)
+		rental_raise(invalid_value, errmsg("quantity must be between 1 and 1000000"), errfield(request_path(&item->request, "quantity")));
+	if (item->nunits > 0 && item->nunits != item->quantity)
+		rental_raise(invalid_value, errmsg("quantity and the number of unit_ids differ"), errfield(request_path(&item->request, "unit_ids")));
+	item->period = period_check(item->period.start, item->period.end);
+	product_load(&product_id, &item->product, request_path(&item->request, "product_id"));
+	if (!item->product.is_active)
+		rental_raise(invalid_value, errmsg("the product is not for rent any more"), errfield(request_path(&item->request, "product_id")));
+	item->blocked.start = time_minus(item->period.start, item->product.buffer_before);
+	item->blocked.end = time_plus(item->period.end, item->product.buffer_after);
+	item_place(item);
+	item->price = price_of(&item->product, &item->period, request_path(&item->request, "product_id"));
+	item->total = amount_times(item->price.unit_price, item->quantity);
+	item->id = uuid7_datum();
+}
+
+/* Stock is always taken in this order, so that two orders never wait for each other. */
+static int
+item_compare(const void *a, const void *b)
+{
+	const OrderItem *x = *(const OrderItem *const *) a;
+	const OrderItem *y = *(const OrderItem *const *) b;
+	int			order = memcmp(x->product.id.data, y->product.id.data, UUID_LEN);
+
+	if (order == 0)
+		order = memcmp(x->location_id.data, y->location_id.data, UUID_LEN);
+	if (order == 0)
+		order = (x->blocked.start > y->blocked.start) - (x->blocked.start < y->blocked.start);
+	return order;
+}
+
+static void
+item_reserve(const OrderItem *item, TimestampTz expires_at, TimestampTz now)
+{
+	Datum		id = uuid7_datum();
+	Datum		blocked = period_range_datum(item->blocked.start, item->blocked.end);
+	Datum		vendor_id = UUIDPGetDatum(&item->product.vendor_id);
+	int			i;
+
+	plan_run(&reservation_insert, VALUE(id), VALUE(vendor_id), VALUE(UUIDPGetDatum(&item->product.id)),
+			 VALUE(UUIDPGetDatum(&item->location_id)), VALUE(item->id), VALUE(Int32GetDatum(item->quantity)),
+			 VALUE(period_range_datum(item->period.start, item->period.end)), VALUE(blocked),
+			 VALUE(TimestampTzGetDatum(expires_at)), VALUE(TimestampTzGetDatum(now)));
+	for (i = 0; i < item->nunits; i++)
+	{
+		Datum		unit_id = UUIDPGetDatum(&item->unit_ids[i]);
+
+		if (plan_run(&unit_taken, VALUE(unit_id), VALUE(blocked), VALUE(vendor_id)) > 0)
+			rental_raise(insufficient_stock, errmsg("unit %s is not free", uuid_text(&item->unit_ids[i])),
+						 errfield(request_path(&item->request, "unit_ids")));
+		if (plan_run(&assignment_insert, VALUE(vendor_id), VALUE(id), VALUE(unit_id), VALUE(blocked),
+					 VALUE(UUIDPGetDatum(&item->product.id)), VALUE(UUIDPGetDatum(&item->location_id))) == 0)
+			rental_raise(not_found, errmsg("no unit %s of this product there at that time", uuid_text(&item->unit_ids[i])),
+						 errfield(request_path(&item->request, "unit_ids")));
+	}
+}
+
+/* customer_arg finds who an order is for. */
+static const pg_uuid_t *
+customer_arg(NullableDatum customer)
+{
+	const Actor *who = actor_current();
+
+	if (customer.isnull)
+		return &actor_require_user()->user_id;
+	if (actor_has_user(who) && uuid_equal(&who->user_id, DatumGetUUIDP(customer.value)))
+		return &who->user_id;
+	if (who->role == ACTOR_ANONYMOUS || who->role == ACTOR_CUSTOMER)
+		rental_raise(forbidden, errmsg("only a vendor may place an order for somebody else"), errfield("customer_id"));
+	return DatumGetUUIDP(customer.value);
+}
+
+static NullableDatum
+order_answer(const pg_uuid_t *id)
+{
+	plan_run(&order_row, VALUE(UUIDPGetDatum(id)));
+	return plan_keep(0, 1);
+}
+
+/* order_place(items order_items_request, vendor_id uuid, note text, customer_id uuid) */
+PG_FUNCTION_INFO_V1(order_place);
+Datum
+order_place(PG_FUNCTION_ARGS)
+{
+	const pg_uuid_t *customer_id = customer_arg(FCARG(3));
+	const Actor *who = actor_current();
+	char	   *note = request_text(FCARG(2), "note", 4000);
+	TimestampTz now = rental_now();
+	TimestampTz expires_at;
+	RequestList list;
+	Order		order = {.id = *DatumGetUUIDP(uuid7_datum())};
+	OrderItem	   *items;
+	const OrderItem **sorted;
+	Datum		subtotal = amount_zero();
+	char	   *number;
+	NullableDatum row;
+	int			i;
+
+	request_required(FCARG(0), "items");
+	list = request_list("items", PG_GETARG_JSONB_P(0), ORDER_MOST_ITEMS);
+	plan_open();
+	items = palloc0(list.count * sizeof(OrderItem));
+	sorted = palloc(list.count * sizeof(OrderItem *));
+	for (i = 0; i < list.count; i++)
+	{
+		item_read(&items[i], &list, i);
+		if (!uuid_equal(&items[i].product.vendor_id, &items[0].product.vendor_id) ||
+			(!PG_ARGISNULL(1) && !uuid_equal(&items[i].product.vendor_id, PG_GETARG_UUID_P(1))))
+			rental_raise(invalid_value, errmsg("an order has one vendor"), errfield(request_path(&items[i].request, "product_id")));
+		subtotal = amount_add(subtotal, items[i].total);
+		sorted[i] = &items[i];
+	}
+	qsort(sorted, list.count, sizeof(OrderItem *), item_compare);
+	order.vendor_id = items[0].product.vendor_id;
+	if (!(actor_has_user(who) && uuid_equal(&who->user_id, customer_id)))
+	{
+		actor_require_vendor(&order.vendor_id);
+		if (plan_read(&customer_exists, VALUE(UUIDPGetDatum(customer_id))) == 0)
+			rental_raise(not_found, errmsg("no customer %s", uuid_text(customer_id)), errfield("customer_id"));
+	}
+
+	expires_at = time_plus(now, items[0].product.hold_time);
+	number = number_next(&order.vendor_id, "ORD", period_year(now, period_zone(items[0].product.time_zone)));
+	plan_run(&order_insert, VALUE(UUIDPGetDatum(&order.id)), VALUE(UUIDPGetDatum(&order.vendor_id)), VALUE(CStringGetTextDatum(number)),
+			 VALUE(UUIDPGetDatum(customer_id)), VALUE(CStringGetTextDatum(items[0].product.currency)), VALUE(subtotal),
+			 VALUE_OR_NULL(note ? CStringGetTextDatum(note) : (Datum) 0, note == NULL), VALUE(TimestampTzGetDatum(expires_at)),
+			 VALUE(TimestampTzGetDatum(now)), VALUE(amount_round(amount_zero(), items[0].product.currency)));
+	for (i = 0; i < list.count; i++)
+		plan_run(&item_insert, VALUE(items[i].id), VALUE(UUIDPGetDatum(&order.vendor_id)), VALUE(UUIDPGetDatum(&order.id)),
+				 VALUE(UUIDPGetDatum(&items[i].product.id)), VALUE(UUIDPGetDatum(&items[i].location_id)),
+				 VALUE(Int32GetDatum(items[i].quantity)), VALUE(TimestampTzGetDatum(items[i].period.start)),
+				 VALUE(TimestampTzGetDatum(items[i].period.end)), VALUE(items[i].price.unit_price), VALUE(items[i].total));
+	for (i = 0; i < list.count; i++)
+		item_reserve(sorted[i], expires_at, now);
+	order_event(&order, "placed", NULL);
+	row = order_answer(&order.id);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* Looking */
+
+/* order_require_visible hides other people's orders as if they were not there. */
+static void
+order_require_visible(NullableDatum id)
+{
+	request_required(id, "order_id");
+	if (plan_read(&order_owner, id) == 0 ||
+		!actor_may_see(DatumGetUUIDP(plan_datum(0, 1)), DatumGetUUIDP(plan_datum(0, 2))))
+		rental_raise(not_found, errmsg("no order %s", uuid_text(DatumGetUUIDP(id.value))));
+}
+
+PG_FUNCTION_INFO_V1(order_get);
+Datum
+order_get(PG_FUNCTION_ARGS)
+{
+	NullableDatum row;
+
+	plan_open();
+	order_require_visible(FCARG(0));
+	plan_read(&order_row, FCARG(0));
+	row = plan_keep(0, 1);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* order_list(status text, page_size, cursor, count) */
+PG_FUNCTION_INFO_V1(order_list);
+Datum
+order_list(PG_FUNCTION_ARGS)
+{
+	NullableDatum filters[3];
+
+	actor_list_scope(filters);
+	filters[2] = FCARG(0);
+	return page_return(fcinfo, &order_pages, filters, 3, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
+}
+
+/* order_event_list(order_id uuid, page_size, cursor, count) */
+PG_FUNCTION_INFO_V1(order_event_list);
+Datum
+order_event_list(PG_FUNCTION_ARGS)
+{
+	plan_open();
+	order_require_visible(FCARG(0));
+	plan_close();
+	return page_return(fcinfo, &event_pages, &FCARG(0), 1, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
+}
+
+/* Changing */
+
+/* order_lock finds and locks an order that the caller may see, between plan_open and plan_close. */
+void
+order_lock(const pg_uuid_t *id, Order *order)
+{
+	bool		found = plan_run(&order_for_update, VALUE(UUIDPGetDatum(id))) > 0;
+
+	if (found)
+	{
+		order->id = *id;
+		order->vendor_id = *DatumGetUUIDP(plan_datum(0, 1));
+		order->customer_id = *DatumGetUUIDP(plan_datum(0, 2));
+		order->status = plan_text(0, 3);
+		order->currency = plan_text(0, 4);
+		order->time_zone = plan_text(0, 5);
+		order->subtotal = plan_datum(0, 6);
+		order->tax = plan_datum(0, 7);
+		order->total = plan_datum(0, 8);
+	}
+	if (!found || !actor_may_see(&order->customer_id, &order->vendor_id))
+		rental_raise(not_found, errmsg("no order %s", uuid_text(id)));
+}
+
+/* order_lock_own is order_lock for what only the vendor's team may do. */
+void
+order_lock_own(NullableDatum id, Order *order)
+{
+	request_required(id, "order_id");
+	order_lock(DatumGetUUIDP(id.value), order);
+	actor_require_vendor(&order->vendor_id);
+}
+
+/* order_event records what happened to an order; json is more about it, or NULL. */
+void
+order_event(const Order *order, const char *kind, const char *json)
+{
+	const Actor *who = actor_current();
+
+	plan_run(&event_insert, VALUE(UUIDPGetDatum(&order->vendor_id)), VALUE(UUIDPGetDatum(&order->id)), VALUE(CStringGetTextDatum(kind)),
+			 VALUE_OR_NULL(UUIDPGetDatum(&who->user_id), !actor_has_user(who)),
+			 VALUE_OR_NULL(json ? DirectFunctionCall1(jsonb_in, CStringGetDatum(json)) : (Datum) 0, json == NULL),
+			 VALUE(TimestampTzGetDatum(rental_now())));
+}
+
+/* order_act locks an order, checks that the caller may act on it now, and moves it on. */
+static void
+order_act(NullableDatum id, const char *action, Order *order)
+{
+	int			i;
+
+	request_required(id, "order_id");
+	order_lock(DatumGetUUIDP(id.value), order);
+	for (i = 0; i < lengthof(transitions); i++)
+		if (strcmp(transitions[i].action, action) == 0 && strcmp(transitions[i].actor, "vendor") == 0)
+			actor_require_vendor(&order->vendor_id);
+	for (i = 0; i < lengthof(transitions); i++)
+		if (strcmp(transitions[i].action, action) == 0 && strcmp(transitions[i].from, order->status) == 0)
+			break;
+	if (i == lengthof(transitions))
+		rental_raise(invalid_state, errmsg("cannot %s an order that is %s", action, order->status));
+	plan_run(&order_set_status, VALUE(UUIDPGetDatum(&order->id)), VALUE(UUIDPGetDatum(&order->vendor_id)),
+			 VALUE(CStringGetTextDatum(transitions[i].to)), VALUE(TimestampTzGetDatum(rental_now())));
+}
+
+static void
+reservations_become(const Order *order, const char *state)
+{
+	plan_run(&reservations_set_state, VALUE(UUIDPGetDatum(&order->id)), VALUE(CStringGetTextDatum(state)));
+}
+
+/* assignments_release frees an order's units from a time on. */
+static void
+assignments_release(const Order *order, TimestampTz at)
+{
+	plan_run(&assignments_end, VALUE(UUIDPGetDatum(&order->id)), VALUE(TimestampTzGetDatum(at)));
+	plan_run(&assignments_cut, VALUE(UUIDPGetDatum(&order->id)), VALUE(TimestampTzGetDatum(at)));
+}
+
+PG_FUNCTION_INFO_V1(order_confirm);
+Datum
+order_confirm(PG_FUNCTION_ARGS)
+{
+	Order		order;
+	NullableDatum row;
+
+	plan_open();
+	order_act(FCARG(0), "confirm", &order);
+	reservations_become(&order, "firm");
+	order_event(&order, "confirmed", NULL);
+	row = order_answer(&order.id);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* order_cancel(order_id uuid, reason text) */
+PG_FUNCTION_INFO_V1(order_cancel);
+Datum
+order_cancel(PG_FUNCTION_ARGS)
+{
+	char	   *reason = request_text(FCARG(1), "reason", 1000);
+	StringInfoData data;
+	Order		order;
+	NullableDatum row;
+
+	plan_open();
+	order_act(FCARG(0), "cancel", &order);
+	reservations_become(&order, "released");
+	assignments_release(&order, DT_NOBEGIN);
+	initStringInfo(&data);
+	appendStringInfoString(&data, "{\"reason\":");
+	if (reason == NULL)
+		appendStringInfoString(&data, "null");
+	else
+		escape_json(&data, reason);
+	appendStringInfoChar(&data, '}');
+	order_event(&order, "cancelled", data.data);
+	row = order_answer(&order.id);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+PG_FUNCTION_INFO_V1(order_dispatch);
+Datum
+order_dispatch(PG_FUNCTION_ARGS)
+{
+	Order		order;
+	NullableDatum row;
+
+	plan_open();
+	order_act(FCARG(0), "dispatch", &order);
+	reservations_become(&order, "out");
+	plan_run(&items_dispatch, VALUE(UUIDPGetDatum(&order.id)));
+	order_event(&order, "dispatched", NULL);
+	row = order_answer(&order.id);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* order_return(order_id uuid, returned_at timestamptz) */
+PG_FUNCTION_INFO_V1(order_return);
+Datum
+order_return(PG_FUNCTION_ARGS)
+{
+	TimestampTz at = PG_ARGISNULL(1) ? rental_now() : PG_GETARG_TIMESTAMPTZ(1);
+	StringInfoData data;
+	Order		order;
+	NullableDatum row;
+
+	if (at > rental_now())
+		rental_raise(invalid_value, errmsg("returned_at lies in the future"), errfield("returned_at"));
+	plan_open();
+	order_act(FCARG(0), "return", &order);
+	plan_run(&earliest_start, VALUE(UUIDPGetDatum(&order.id)));
+	if (!PG_ARGISNULL(1) && at < DatumGetTimestampTz(plan_datum(0, 1)))
+		rental_raise(invalid_value, errmsg("returned_at lies before the rental began"), errfield("returned_at"));
+	reservations_become(&order, "released");
+	assignments_release(&order, at);
+	plan_run(&items_return, VALUE(UUIDPGetDatum(&order.id)));
+	initStringInfo(&data);
+	appendStringInfoString(&data, "{\"returned_at\":");
+	json_write(&data, TimestampTzGetDatum(at), false, TIMESTAMPTZOID);
+	appendStringInfoChar(&data, '}');
+	order_event(&order, "returned", data.data);
+	row = order_answer(&order.id);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* order_transitions(): action, from_status, to_status, actor */
+PG_FUNCTION_INFO_V1(order_transitions);
+Datum
+order_transitions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	int			i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (i = 0; i < lengthof(transitions); i++)
+	{
+		Datum		values[4] = {CStringGetTextDatum(transitions[i].action), CStringGetTextDatum(transitions[i].from),
+		CStringGetTextDatum(transitions[i].to), CStringGetTextDatum(transitions[i].actor)};
+		bool		nulls[4] = {false};
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	PG_RETURN_NULL();
+}
+
+/* order_guard: before UPDATE OF status on orders, refuses a change that is no transition */
+PG_FUNCTION_INFO_V1(order_guard);
+Datum
+order_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	int			column;
+	char	   *from;
+	char	   *to;
+	int			i;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
+		!TRIGGER_FIRED_BEFORE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("order_guard must be fired before each row is updated")));
+	column = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "status");
+	from = SPI_getvalue(trigger->tg_trigtuple, RelationGetDescr(trigger->tg_relation), column);
+	to = SPI_getvalue(trigger->tg_newtuple, RelationGetDescr(trigger->tg_relation), column);
+	if (strcmp(from, to) != 0)
+	{
+		for (i = 0; i < lengthof(transitions); i++)
+			if (strcmp(transitions[i].from, from) == 0 && strcmp(transitions[i].to, to) == 0)
+				break;
+		if (i == lengthof(transitions))
+			rental_raise(invalid_state, errmsg("an order that is %s cannot become %s", from, to));
+	}
+	return PointerGetDatum(trigger->tg_newtuple);
+}
