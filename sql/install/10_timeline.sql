@@ -37,6 +37,9 @@ COMMENT ON FUNCTION timeline_first_fit(timeline, integer, interval, tstzrange) I
 CREATE FUNCTION timeline_compact(timeline timeline, before timestamptz) RETURNS timeline
 	LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION timeline_compact(timeline, timestamptz) IS 'Forgets the steps before a time: the value at that time becomes the base.';
+CREATE FUNCTION timeline_clip(timeline timeline, period tstzrange) RETURNS timeline
+	LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION timeline_clip(timeline, tstzrange) IS 'Forgets the steps outside a period: beyond its ends the values there go on.';
 CREATE FUNCTION timeline_steps(timeline timeline, period tstzrange DEFAULT '(,)',
 	OUT start_at timestamptz, OUT end_at timestamptz, OUT value integer) RETURNS SETOF record
 	LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE ROWS 20 AS 'MODULE_PATHNAME';

@@ -28,6 +28,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "executor/executor.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -609,4 +610,87 @@ chunk_shift_capacity(const StockKey *key, const StockShift *shifts, int nshifts,
 			at = change_locked(&chunks, key, shifts, nshifts, 0, DT_NOEND, judge, arg);
 	}
 	chunks_close(&chunks);
+}
+
+/* Rebuilding */
+
+static void
+put_chunk(ReturnSetInfo *rsinfo, const Period *extent, const TimelineView *free)
+{
+	Datum		values[3] = {TimestampTzGetDatum(extent->start), TimestampTzGetDatum(extent->end),
+	PointerGetDatum(timeline_cut(free, extent))};
+	bool		nulls[3] = {false};
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* put_cell cuts one cell of the grid into chunks that have room to grow. */
+static void
+put_cell(ReturnSetInfo *rsinfo, const Period *cell, const TimelineView *free)
+{
+	Period		part = {cell->start, cell->end};
+	int			i = timeline_locate(free, cell->start);
+
+	for (i += CHUNK_MAX_STEPS / 2; i < free->count && free->at[i] < cell->end; i += CHUNK_MAX_STEPS / 2)
+	{
+		if (free->at[i] <= part.start)
+			continue;
+		part.end = free->at[i];
+		put_chunk(rsinfo, &part, free);
+		part.start = part.end;
+		part.end = cell->end;
+	}
+	put_chunk(rsinfo, &part, free);
+}
+
+/*
+ * timeline_chunks(capacity timeline, free timeline): lower, upper, free of the
+ * rows that a timeline is kept in: those cells of the grid where it is not
+ * just the capacity
+ */
+PG_FUNCTION_INFO_V1(timeline_chunks);
+Datum
+timeline_chunks(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	TimelineView capacity = timeline_view(PG_GETARG_TIMELINE_P(0));
+	TimelineView free = timeline_view(PG_GETARG_TIMELINE_P(1));
+	TimestampTz done = DT_NOBEGIN;
+	int			i = -1;
+	int			j = -1;
+	TimestampTz start = DT_NOBEGIN;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (;;)
+	{
+		int32		promised = i < 0 ? capacity.base : capacity.value[i];
+		int32		left = j < 0 ? free.base : free.value[j];
+		TimestampTz end = DT_NOEND;
+
+		if (i + 1 < capacity.count)
+			end = capacity.at[i + 1];
+		if (j + 1 < free.count)
+			end = Min(end, free.at[j + 1]);
+		if (promised != left)
+		{
+			Period		cell;
+
+			if (TIMESTAMP_NOT_FINITE(start) || TIMESTAMP_NOT_FINITE(end))
+				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+								errmsg("what is taken must have a start and an end")));
+			for (cell.start = Max(cell_start(start), done); cell.start < end; cell.start = cell.end)
+			{
+				cell.end = cell.start + CHUNK_SPAN;
+				put_cell(rsinfo, &cell, &free);
+				done = cell.end;
+			}
+		}
+		if (TIMESTAMP_IS_NOEND(end))
+			PG_RETURN_NULL();
+		start = end;
+		if (i + 1 < capacity.count && capacity.at[i + 1] == end)
+			i++;
+		if (j + 1 < free.count && free.at[j + 1] == end)
+			j++;
+	}
 }

@@ -699,3 +699,38 @@ product_availability(PG_FUNCTION_ARGS)
 	values[2] = PointerGetDatum(construct_array(results, steps.count, step_type, -1, false, TYPALIGN_DOUBLE));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
+
+/* Rebuilding: all timelines anew from stock, units and reservations */
+
+PLAN(rebuild_lock, "LOCK TABLE rental.stock, rental.units, rental.reservations, rental.timelines IN SHARE ROW EXCLUSIVE MODE", );
+PLAN(rebuild_clear, "DELETE FROM rental.timelines", );
+PLAN(rebuild_heads,
+	 "INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, free) "
+	 "SELECT product_id, location_id, '-infinity', vendor_id, '-infinity', rental.timeline_agg(period, quantity) "
+	 "FROM rental.stock_capacity GROUP BY product_id, location_id, vendor_id", );
+PLAN(rebuild_chunks,
+	 "INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, holds_until, free) "
+	 "SELECT h.product_id, h.location_id, c.lower, h.vendor_id, c.upper, "
+	 " COALESCE(CASE WHEN t.holds THEN (SELECT min(r.expires_at) FROM rental.reservations r WHERE r.product_id = h.product_id "
+	 "  AND r.location_id = h.location_id AND r.state = 'hold' AND r.blocked && tstzrange(c.lower, c.upper)) END, 'infinity'), c.chunk "
+	 "FROM (SELECT product_id, location_id, rental.timeline_agg(blocked, -quantity) AS taken, bool_or(state = 'hold') AS holds "
+	 " FROM rental.reservations WHERE state <> 'released' GROUP BY product_id, location_id) t "
+	 "JOIN rental.timelines h ON h.product_id = t.product_id AND h.location_id = t.location_id AND h.lower = '-infinity', "
+	 "LATERAL rental.timeline_chunks(h.free, rental.timeline_merge(h.free, t.taken)) c", );
+
+/* stock_rebuild() -> number of rows written */
+PG_FUNCTION_INFO_V1(stock_rebuild);
+Datum
+stock_rebuild(PG_FUNCTION_ARGS)
+{
+	int64		rows;
+
+	actor_require_admin();
+	plan_open();
+	plan_execute(&rebuild_lock, NULL, 0, false);
+	plan_execute(&rebuild_clear, NULL, 0, false);
+	rows = plan_execute(&rebuild_heads, NULL, 0, false);
+	rows += plan_execute(&rebuild_chunks, NULL, 0, false);
+	plan_close();
+	PG_RETURN_INT64(rows);
+}

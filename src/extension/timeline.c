@@ -505,6 +505,17 @@ timeline_compact(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(timeline_cut(&view, &extent));
 }
 
+/* timeline_clip(timeline, period tstzrange) forgets the steps outside a period. */
+PG_FUNCTION_INFO_V1(timeline_clip);
+Datum
+timeline_clip(PG_FUNCTION_ARGS)
+{
+	TimelineView view = timeline_view(PG_GETARG_TIMELINE_P(0));
+	Period		extent = period_arg(fcinfo, 1);
+
+	PG_RETURN_POINTER(timeline_cut(&view, &extent));
+}
+
 static bool
 timeline_equal(const Timeline *a, const Timeline *b)
 {
