@@ -112,7 +112,7 @@ void
 product_load(const pg_uuid_t *id, Product *product, const char *field)
 {
 	if (!product_find(id, product) || (!product->is_active && !actor_serves(actor_current(), &product->vendor_id)))
-		rental_raise(not_found, errmsg("no product %s", uuid_text(id)), errfield(field));
+		rental_raise(not_found, errmsg("no such product"), errfield(field));
 }
 
 /* product_load_own finds a product that the caller may change. */
@@ -147,7 +147,7 @@ category_create(PG_FUNCTION_ARGS)
 		rental_raise(invalid_value, errmsg("a slug has lower-case letters and digits, joined by hyphens"), errfield("slug"));
 	plan_open();
 	if (!PG_ARGISNULL(1) && plan_run(&category_exists, FCARG(1)) == 0)
-		rental_raise(not_found, errmsg("no category %s", uuid_text(PG_GETARG_UUID_P(1))), errfield("parent_id"));
+		rental_raise(not_found, errmsg("no such category"), errfield("parent_id"));
 	if (plan_run(&category_insert, VALUE(id), FCARG(1), VALUE(CStringGetTextDatum(name)), VALUE(CStringGetTextDatum(slug)),
 				 VALUE(TimestampTzGetDatum(rental_now()))) == 0)
 		rental_raise(already_exists, errmsg("there is a category \"%s\" already", slug), errfield("slug"));
@@ -222,7 +222,7 @@ product_get(PG_FUNCTION_ARGS)
 			actor_serves(actor_current(), DatumGetUUIDP(GetAttributeByName(header, "vendor_id", &isnull)));
 	}
 	if (!visible)
-		rental_raise(not_found, errmsg("no product %s", uuid_text(PG_GETARG_UUID_P(0))));
+		rental_raise(not_found, errmsg("no such product"));
 	row = plan_keep(0, 1);
 	plan_close();
 	return plan_return(fcinfo, row);
@@ -235,15 +235,15 @@ static const char *
 vendor_currency(const pg_uuid_t *vendor_id)
 {
 	if (plan_read(&vendor_currency_plan, VALUE(UUIDPGetDatum(vendor_id))) == 0)
-		rental_raise(not_found, errmsg("no vendor %s", uuid_text(vendor_id)), errfield("vendor_id"));
+		rental_raise(not_found, errmsg("no such vendor"), errfield("vendor_id"));
 	return plan_text(0, 1);
 }
 
 static void
-rate_set(const pg_uuid_t *vendor_id, const pg_uuid_t *product_id, int32 days, Datum amount, Datum extra_day)
+rate_set(const pg_uuid_t *vendor_id, const pg_uuid_t *product_id, const char *currency, int32 days, Datum amount, Datum extra_day)
 {
 	plan_run(&rate_upsert, VALUE(UUIDPGetDatum(vendor_id)), VALUE(UUIDPGetDatum(product_id)), VALUE(Int32GetDatum(days)),
-			 VALUE(amount), VALUE(extra_day));
+			 VALUE(amount_round(amount, currency)), VALUE(amount_round(extra_day, currency)));
 }
 
 /*
@@ -267,7 +267,7 @@ product_create(PG_FUNCTION_ARGS)
 	plan_open();
 	currency = vendor_currency(vendor_id);
 	if (!PG_ARGISNULL(2) && plan_run(&category_exists, FCARG(2)) == 0)
-		rental_raise(not_found, errmsg("no category %s", uuid_text(PG_GETARG_UUID_P(2))), errfield("category_id"));
+		rental_raise(not_found, errmsg("no such category"), errfield("category_id"));
 	if (!PG_ARGISNULL(5))
 		amount_check(PG_GETARG_DATUM(5), currency, "replacement_value");
 	if (!PG_ARGISNULL(6))
@@ -276,7 +276,7 @@ product_create(PG_FUNCTION_ARGS)
 			 VALUE(CStringGetTextDatum(description ? description : "")), VALUE(CStringGetTextDatum(tracking)), FCARG(5),
 			 VALUE(TimestampTzGetDatum(rental_now())));
 	if (!PG_ARGISNULL(6))
-		rate_set(vendor_id, id, 1, PG_GETARG_DATUM(6), PG_GETARG_DATUM(6));
+		rate_set(vendor_id, id, currency, 1, PG_GETARG_DATUM(6), PG_GETARG_DATUM(6));
 	row = product_answer(id);
 	plan_close();
 	return plan_return(fcinfo, row);
@@ -302,13 +302,13 @@ product_rate_set(PG_FUNCTION_ARGS)
 	product_load_own(PG_GETARG_UUID_P(0), &product);
 	amount_check(PG_GETARG_DATUM(1), product.currency, "amount");
 	if (PG_ARGISNULL(3))
-		extra_day = amount_round(amount_divide(PG_GETARG_DATUM(1), days), product.currency);
+		extra_day = amount_divide(PG_GETARG_DATUM(1), days);
 	else
 	{
 		extra_day = PG_GETARG_DATUM(3);
 		amount_check(extra_day, product.currency, "extra_day");
 	}
-	rate_set(&product.vendor_id, &product.id, days, PG_GETARG_DATUM(1), extra_day);
+	rate_set(&product.vendor_id, &product.id, product.currency, days, PG_GETARG_DATUM(1), extra_day);
 	row = product_answer(&product.id);
 	plan_close();
 	return plan_return(fcinfo, row);
@@ -325,7 +325,7 @@ location_arg(NullableDatum location, const Product *product)
 		return plan_value(0, 1);
 	}
 	if (plan_read(&location_exists, location, VALUE(UUIDPGetDatum(&product->vendor_id))) == 0)
-		rental_raise(not_found, errmsg("no location %s", uuid_text(DatumGetUUIDP(location.value))), errfield("location_id"));
+		rental_raise(not_found, errmsg("no such location"), errfield("location_id"));
 	return location;
 }
 

@@ -17,11 +17,17 @@ static const struct
 };
 
 int
-rental_errcode(RentalError error)
+rental_sqlstate(RentalError error)
 {
 	const char *s = rental_errors[error].sqlstate;
 
-	errcode(MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4]));
+	return MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4]);
+}
+
+int
+rental_errcode(RentalError error)
+{
+	errcode(rental_sqlstate(error));
 	return err_generic_string(PG_DIAG_CONSTRAINT_NAME, rental_errors[error].name);
 }
 

@@ -15,6 +15,7 @@ typedef enum RentalError
 #undef RENTAL_ERROR
 } RentalError;
 
+extern int	rental_sqlstate(RentalError error);
 extern int	rental_errcode(RentalError error);
 extern int	errfield(const char *field);
 

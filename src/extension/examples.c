@@ -43,7 +43,7 @@ example_answer(FunctionCallInfo fcinfo, NullableDatum id)
 	NullableDatum row;
 
 	if (plan_run(&example_row, id) == 0)
-		rental_raise(not_found, errmsg("no example %s", uuid_text(DatumGetUUIDP(id.value))));
+		rental_raise(not_found, errmsg("no such example"));
 	row = plan_keep(0, 1);
 	return plan_return(fcinfo, row);
 }
@@ -87,7 +87,7 @@ example_lock_own(NullableDatum id)
 
 	request_required(id, "example_id");
 	if (plan_run(&example_owner, id) == 0)
-		rental_raise(not_found, errmsg("no example %s", uuid_text(DatumGetUUIDP(id.value))));
+		rental_raise(not_found, errmsg("no such example"));
 	if (!actor_is_staff(who) &&
 		!uuid_equal(&actor_require_user()->user_id, DatumGetUUIDP(plan_datum(0, 1))))
 		rental_raise(forbidden, errmsg("only its owner may change an example"));

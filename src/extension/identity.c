@@ -422,7 +422,7 @@ vendor_get(PG_FUNCTION_ARGS)
 
 	plan_open();
 	if (plan_read(&vendor_row, FCARG(0)) == 0)
-		rental_raise(not_found, errmsg("no vendor %s", uuid_text(PG_GETARG_UUID_P(0))));
+		rental_raise(not_found, errmsg("no such vendor"));
 	vendor = plan_keep(0, 1);
 	plan_close();
 	return plan_return(fcinfo, vendor);
@@ -461,7 +461,7 @@ account_create(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(3))
 	{
 		if (plan_run(&vendor_row, FCARG(3)) == 0)
-			rental_raise(not_found, errmsg("no vendor %s", uuid_text(PG_GETARG_UUID_P(3))), errfield("vendor_id"));
+			rental_raise(not_found, errmsg("no such vendor"), errfield("vendor_id"));
 		member_make(PG_GETARG_UUID_P(3), user_id);
 	}
 	plan_close();

@@ -84,7 +84,7 @@ invoice_get(PG_FUNCTION_ARGS)
 	plan_open();
 	if (plan_read(&invoice_row, FCARG(0)) == 0 ||
 		!actor_may_see(DatumGetUUIDP(plan_datum(0, 2)), DatumGetUUIDP(plan_datum(0, 3))))
-		rental_raise(not_found, errmsg("no invoice %s", uuid_text(PG_GETARG_UUID_P(0))));
+		rental_raise(not_found, errmsg("no such invoice"));
 	row = plan_keep(0, 1);
 	plan_close();
 	return plan_return(fcinfo, row);

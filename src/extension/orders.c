@@ -154,7 +154,11 @@ item_place(OrderItem *item)
 	int32		free;
 
 	if (request_uuid(&item->request, "location_id", false, &item->location_id))
+	{
+		if (!stock_is_kept(&item->product.id, &item->location_id))
+			rental_raise(not_found, errmsg("the product is not kept there"), errfield(request_path(&item->request, "location_id")));
 		return;
+	}
 	if (item->nunits > 0)
 	{
 		if (plan_read(&unit_place, VALUE(UUIDPGetDatum(&item->unit_ids[0])), VALUE(UUIDPGetDatum(&item->product.id))) == 0)
@@ -183,7 +187,7 @@ item_read(OrderItem *item, const RequestList *list, int index)
 		rental_raise(invalid_value, errmsg("quantity must be between 1 and 1000000"), errfield(request_path(&item->request, "quantity")));
 	if (item->nunits > 0 && item->nunits != item->quantity)
 		rental_raise(invalid_value, errmsg("quantity and the number of unit_ids differ"), errfield(request_path(&item->request, "unit_ids")));
-	item->period = period_check(item->period.start, item->period.end);
+	item->period = period_check(item->period.start, item->period.end, request_path(&item->request, "end_at"));
 	product_load(&product_id, &item->product, request_path(&item->request, "product_id"));
 	if (!item->product.is_active)
 		rental_raise(invalid_value, errmsg("the product is not for rent any more"), errfield(request_path(&item->request, "product_id")));
@@ -210,18 +214,31 @@ item_compare(const void *a, const void *b)
 	return order;
 }
 
+/* blame_item says which item it was when the stock refuses one. */
+static void
+blame_item(void *arg)
+{
+	const OrderItem *item = arg;
+
+	if (geterrcode() == rental_sqlstate(RENTAL_ERROR_insufficient_stock))
+		errfield(request_path(&item->request, "quantity"));
+}
+
 static void
 item_reserve(const OrderItem *item, TimestampTz expires_at, TimestampTz now)
 {
 	Datum		id = uuid7_datum();
 	Datum		blocked = period_range_datum(item->blocked.start, item->blocked.end);
 	Datum		vendor_id = UUIDPGetDatum(&item->product.vendor_id);
+	ErrorContextCallback blame = {.callback = blame_item, .arg = unconstify(OrderItem *, item), .previous = error_context_stack};
 	int			i;
 
+	error_context_stack = &blame;
 	plan_run(&reservation_insert, VALUE(id), VALUE(vendor_id), VALUE(UUIDPGetDatum(&item->product.id)),
 			 VALUE(UUIDPGetDatum(&item->location_id)), VALUE(item->id), VALUE(Int32GetDatum(item->quantity)),
 			 VALUE(period_range_datum(item->period.start, item->period.end)), VALUE(blocked),
 			 VALUE(TimestampTzGetDatum(expires_at)), VALUE(TimestampTzGetDatum(now)));
+	error_context_stack = blame.previous;
 	for (i = 0; i < item->nunits; i++)
 	{
 		Datum		unit_id = UUIDPGetDatum(&item->unit_ids[i]);
@@ -297,7 +314,7 @@ order_place(PG_FUNCTION_ARGS)
 	{
 		actor_require_vendor(&order.vendor_id);
 		if (plan_read(&customer_exists, VALUE(UUIDPGetDatum(customer_id))) == 0)
-			rental_raise(not_found, errmsg("no customer %s", uuid_text(customer_id)), errfield("customer_id"));
+			rental_raise(not_found, errmsg("no such customer"), errfield("customer_id"));
 	}
 
 	expires_at = time_plus(now, items[0].product.hold_time);
@@ -328,7 +345,7 @@ order_require_visible(NullableDatum id)
 	request_required(id, "order_id");
 	if (plan_read(&order_owner, id) == 0 ||
 		!actor_may_see(DatumGetUUIDP(plan_datum(0, 1)), DatumGetUUIDP(plan_datum(0, 2))))
-		rental_raise(not_found, errmsg("no order %s", uuid_text(DatumGetUUIDP(id.value))));
+		rental_raise(not_found, errmsg("no such order"));
 }
 
 PG_FUNCTION_INFO_V1(order_get);
@@ -389,7 +406,7 @@ order_lock(const pg_uuid_t *id, Order *order)
 		order->total = plan_datum(0, 8);
 	}
 	if (!found || !actor_may_see(&order->customer_id, &order->vendor_id))
-		rental_raise(not_found, errmsg("no order %s", uuid_text(id)));
+		rental_raise(not_found, errmsg("no such order"));
 }
 
 /* order_lock_own is order_lock for what only the vendor's team may do. */

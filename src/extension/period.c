@@ -25,8 +25,9 @@ static char *clock_setting;
 static TimestampTz clock_time;
 static bool clock_set;
 
-static bool
-clock_parse(const char *text, TimestampTz *result)
+/* period_parse_time reads a time stamp; false if it is none. */
+bool
+period_parse_time(const char *text, TimestampTz *result)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
@@ -49,7 +50,7 @@ clock_check(char **value, void **extra, GucSource source)
 
 	if (**value == '\0')
 		return true;
-	if (!clock_parse(*value, &parsed))
+	if (!period_parse_time(*value, &parsed))
 	{
 		GUC_check_errdetail("It must be empty or a time stamp.");
 		return false;
@@ -107,20 +108,20 @@ period_check_window(TimestampTz start, TimestampTz end)
 	return period;
 }
 
-/* period_check refuses a period that no rental can have. */
+/* period_check refuses a period that no rental can have; field is the one to blame. */
 Period
-period_check(TimestampTz start, TimestampTz end)
+period_check(TimestampTz start, TimestampTz end, const char *field)
 {
 	Period		period = {start, end};
 
 	if (TIMESTAMP_NOT_FINITE(start) || TIMESTAMP_NOT_FINITE(end))
-		rental_raise(invalid_period, errmsg("a rental has a start and an end"), errfield("start_at"));
+		rental_raise(invalid_period, errmsg("a rental has a start and an end"), errfield(field));
 	if (end <= start)
-		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield("end_at"));
+		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield(field));
 	if (end - start < PERIOD_SHORTEST)
-		rental_raise(invalid_period, errmsg("a rental lasts at least 15 minutes"), errfield("end_at"));
+		rental_raise(invalid_period, errmsg("a rental lasts at least 15 minutes"), errfield(field));
 	if (end - start > PERIOD_LONGEST)
-		rental_raise(invalid_period, errmsg("a rental lasts at most 5 years"), errfield("end_at"));
+		rental_raise(invalid_period, errmsg("a rental lasts at most 5 years"), errfield(field));
 	return period;
 }
 

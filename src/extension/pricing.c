@@ -67,7 +67,7 @@ product_price(PG_FUNCTION_ARGS)
 	quantity = PG_GETARG_INT32(3);
 	if (quantity < 1 || quantity > 1000000)
 		rental_raise(invalid_value, errmsg("quantity must be between 1 and 1000000"), errfield("quantity"));
-	period = period_check(PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2));
+	period = period_check(PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2), "end_at");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "a price is a composite");
 

@@ -10,6 +10,7 @@
 
 #include "errors.h"
 #include "mb/pg_wchar.h"
+#include "period.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -223,10 +224,8 @@ request_time(const RequestObject *object, const char *field, bool required, Time
 	if (json == NULL)
 		return false;
 	text = json->type == jbvString ? pnstrdup(json->val.string.val, json->val.string.len) : NULL;
-	if (text == NULL || !is_rfc3339(text))
+	if (text == NULL || !is_rfc3339(text) || !period_parse_time(text, value))
 		wrong_type(object, field, "a time stamp with an offset, such as 2026-06-01T10:00:00Z");
-	*value = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
-													 Int32GetDatum(-1)));
 	return true;
 }
 

@@ -144,6 +144,16 @@ stock_free(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Peri
 	return Max(look.lowest, 0);
 }
 
+/* stock_is_kept tells whether a product is kept at a location. */
+bool
+stock_is_kept(const pg_uuid_t *product_id, const pg_uuid_t *location_id)
+{
+	FreeLook	look = {product_id, location_id, PG_INT32_MAX};
+	Period		moment = {rental_now(), rental_now() + 1};
+
+	return chunk_read(product_id, location_id, &moment, look_lowest, &look);
+}
+
 /*
  * stock_best_location finds the location where most is free in a window. It
  * returns false if the product is kept nowhere.
@@ -433,8 +443,7 @@ judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 		rental_raise(insufficient_stock,
 					 errmsg("only %d of %d asked for are free", Max(worst + claim->quantity, 0), claim->quantity),
 					 errdetail("Product %s at location %s, from %s.", uuid_text(&claim->key->product_id),
-							   uuid_text(&claim->key->location_id), timestamptz_to_str(worst_at)),
-					 errfield("quantity"));
+							   uuid_text(&claim->key->location_id), timestamptz_to_str(worst_at)));
 	rental_raise(conflict, errmsg("%d pieces are promised that would be missing", -worst),
 				 errdetail("Product %s at location %s, from %s.", uuid_text(&claim->key->product_id),
 						   uuid_text(&claim->key->location_id), timestamptz_to_str(worst_at)),
