@@ -12,17 +12,17 @@ BEGIN
 END $$;
 GRANT USAGE ON SCHEMA rental TO rental_shim, rental_worker, rental_analyst, rental_admin;
 
-CREATE FUNCTION version() RETURNS text
+CREATE FUNCTION rental.version() RETURNS text
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rental_version';
-COMMENT ON FUNCTION version() IS 'Version of the loaded module.';
+COMMENT ON FUNCTION rental.version() IS 'Version of the loaded module.';
 
 CREATE FUNCTION uuid7() RETURNS uuid
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'uuid7';
 COMMENT ON FUNCTION uuid7() IS 'A new time-ordered identifier (UUID version 7, RFC 9562); never goes backwards within a session.';
 
-CREATE FUNCTION now() RETURNS timestamptz
+CREATE FUNCTION rental.now() RETURNS timestamptz
 	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'rental_now_sql';
-COMMENT ON FUNCTION now() IS 'The time that every rule goes by: the start of the transaction, or what a superuser set as rental.clock.';
+COMMENT ON FUNCTION rental.now() IS 'The time that every rule goes by: the start of the transaction, or what a superuser set as rental.clock.';
 
 -- Requests of the HTTP shim
 

@@ -67,6 +67,7 @@ COMMENT ON VIEW category_view IS 'A category; parent_id is null at the top of th
 CREATE TYPE category_page AS (count bigint, next text, previous text, results category_view[]);
 
 CREATE VIEW location_view AS SELECT id, vendor_id, name, created_at FROM locations;
+COMMENT ON VIEW location_view IS 'A place where a vendor keeps stock.';
 CREATE TYPE location_page AS (count bigint, next text, previous text, results location_view[]);
 
 CREATE VIEW product_view AS

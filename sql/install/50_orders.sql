@@ -135,6 +135,7 @@ COMMENT ON VIEW order_view IS 'An order with its lines; balance is what is still
 CREATE TYPE order_page AS (count bigint, next text, previous text, results order_view[]);
 
 CREATE VIEW order_event_view AS SELECT id, order_id, kind, actor_id, data, created_at FROM order_events;
+COMMENT ON VIEW order_event_view IS 'Something that happened to an order; actor_id is null for the system.';
 CREATE TYPE order_event_page AS (count bigint, next text, previous text, results order_event_view[]);
 
 CREATE FUNCTION order_transitions(OUT action text, OUT from_status text, OUT to_status text, OUT actor text) RETURNS SETOF record

@@ -24,6 +24,7 @@ COMMENT ON COLUMN payments.gateway IS 'manual: handed over or transferred, and e
 CREATE VIEW payment_view AS
 SELECT p.id, p.vendor_id, p.order_id, p.invoice_id, o.customer_id, p.kind, p.amount, p.currency, p.method, p.gateway, p.status, p.created_at
 FROM payments p JOIN orders o ON o.id = p.order_id AND o.vendor_id = p.vendor_id;
+COMMENT ON VIEW payment_view IS 'A payment; amount is in currency.';
 CREATE TYPE payment_page AS (count bigint, next text, previous text, results payment_view[]);
 
 CREATE FUNCTION payment_record(order_id uuid, amount numeric, method text DEFAULT 'cash', paid_at timestamptz DEFAULT NULL)
