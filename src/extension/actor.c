@@ -18,7 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-static bool in_request;
+static bool	 in_request;
 static Actor actor;
 
 static void
@@ -120,7 +120,7 @@ const Actor *
 actor_current(void)
 {
 	static Actor outside;
-	Oid			role;
+	Oid			 role;
 
 	if (in_request)
 		return &actor;
@@ -149,7 +149,7 @@ bool
 actor_serves(const Actor *who, const pg_uuid_t *vendor_id)
 {
 	return actor_is_staff(who) ||
-		(who->role == ACTOR_VENDOR && who->has_vendor && uuid_equal(&who->vendor_id, vendor_id));
+		   (who->role == ACTOR_VENDOR && who->has_vendor && uuid_equal(&who->vendor_id, vendor_id));
 }
 
 /* actor_may_see tells whether the caller may see what a customer has with a vendor. */

@@ -11,9 +11,9 @@ typedef enum ActorRole
 {
 	ACTOR_ANONYMOUS,
 	ACTOR_CUSTOMER,
-	ACTOR_VENDOR,				/* a member of one vendor's team */
+	ACTOR_VENDOR, /* a member of one vendor's team */
 	ACTOR_ADMIN,
-	ACTOR_SYSTEM				/* a superuser or rental_admin in SQL, no request */
+	ACTOR_SYSTEM /* a superuser or rental_admin in SQL, no request */
 } ActorRole;
 
 typedef struct Actor
@@ -21,23 +21,23 @@ typedef struct Actor
 	ActorRole	role;
 	bool		has_vendor;
 	bool		has_session;
-	pg_uuid_t	user_id;		/* of customer, vendor and admin */
+	pg_uuid_t	user_id; /* of customer, vendor and admin */
 	pg_uuid_t	vendor_id;
 	pg_uuid_t	session_id;
-	const char *request_id;		/* or NULL */
-	const char *target;			/* path and query as the client sent them, or NULL */
+	const char *request_id; /* or NULL */
+	const char *target;		/* path and query as the client sent them, or NULL */
 } Actor;
 
 extern const Actor *actor_current(void);
-extern bool actor_has_user(const Actor *actor);
-extern bool actor_is_staff(const Actor *actor);
-extern bool actor_serves(const Actor *actor, const pg_uuid_t *vendor_id);
-extern bool actor_may_see(const pg_uuid_t *customer_id, const pg_uuid_t *vendor_id);
-extern void actor_list_scope(NullableDatum scope[2]);
+extern bool			actor_has_user(const Actor *actor);
+extern bool			actor_is_staff(const Actor *actor);
+extern bool			actor_serves(const Actor *actor, const pg_uuid_t *vendor_id);
+extern bool			actor_may_see(const pg_uuid_t *customer_id, const pg_uuid_t *vendor_id);
+extern void			actor_list_scope(NullableDatum scope[2]);
 
-extern const Actor *actor_require_user(void);
-extern const Actor *actor_require_admin(void);
-extern const Actor *actor_require_vendor(const pg_uuid_t *vendor_id);
+extern const Actor	   *actor_require_user(void);
+extern const Actor	   *actor_require_admin(void);
+extern const Actor	   *actor_require_vendor(const pg_uuid_t *vendor_id);
 extern const pg_uuid_t *actor_require_own_vendor(NullableDatum named);
 
-#endif							/* RENTAL_ACTOR_H */
+#endif /* RENTAL_ACTOR_H */

@@ -14,9 +14,9 @@ PG_FUNCTION_INFO_V1(api_root);
 Datum
 api_root(PG_FUNCTION_ARGS)
 {
-	Datum		values[3];
-	bool		nulls[3] = {false};
-	TupleDesc	desc;
+	Datum	  values[3];
+	bool	  nulls[3] = {false};
+	TupleDesc desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "the root is a composite");

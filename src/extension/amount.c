@@ -12,9 +12,8 @@
 #include "utils/fmgrprotos.h"
 
 /* Currencies that do not have two decimals; ISO 4217, list one */
-static const char *const no_decimals[] = {
-	"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF", NULL
-};
+static const char *const no_decimals[] = {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG",
+										  "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF", NULL};
 static const char *const three_decimals[] = {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND", NULL};
 
 static bool
@@ -45,7 +44,7 @@ amount_round(Datum amount, const char *currency)
 void
 amount_check(Datum amount, const char *currency, const char *field)
 {
-	Datum		rounded;
+	Datum rounded;
 
 	if (numeric_is_nan(DatumGetNumeric(amount)) || numeric_is_inf(DatumGetNumeric(amount)))
 		rental_raise(invalid_value, errmsg("%s must be a number", field), errfield(field));
@@ -53,10 +52,10 @@ amount_check(Datum amount, const char *currency, const char *field)
 		rental_raise(invalid_value, errmsg("%s must not be negative", field), errfield(field));
 	rounded = amount_round(amount, currency);
 	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, amount, rounded)))
-		rental_raise(invalid_value,
-					 errmsg("%s is finer than %s allows", field, currency),
+		rental_raise(invalid_value, errmsg("%s is finer than %s allows", field, currency),
 					 errdetail("%s has %d decimals.", currency, amount_exponent(currency)), errfield(field));
-	if (DatumGetBool(DirectFunctionCall2(numeric_ge, amount, DirectFunctionCall1(int8_numeric, Int64GetDatum(INT64CONST(1000000000000))))))
+	if (DatumGetBool(DirectFunctionCall2(numeric_ge, amount,
+										 DirectFunctionCall1(int8_numeric, Int64GetDatum(INT64CONST(1000000000000))))))
 		rental_raise(invalid_value, errmsg("%s is too large", field), errfield(field));
 }
 

@@ -9,12 +9,12 @@
 
 #include "utils/numeric.h"
 
-extern int	amount_exponent(const char *currency);
+extern int	 amount_exponent(const char *currency);
 extern Datum amount_round(Datum amount, const char *currency);
-extern void amount_check(Datum amount, const char *currency, const char *field);
+extern void	 amount_check(Datum amount, const char *currency, const char *field);
 extern Datum amount_add(Datum a, Datum b);
 extern Datum amount_times(Datum amount, int64 n);
 extern Datum amount_divide(Datum amount, int64 n);
 extern Datum amount_zero(void);
 
-#endif							/* RENTAL_AMOUNT_H */
+#endif /* RENTAL_AMOUNT_H */

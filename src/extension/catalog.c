@@ -24,18 +24,20 @@ PLAN(product_load_plan,
 	 "LEFT JOIN rental.product_rates r ON r.product_id = p.id AND r.vendor_id = p.vendor_id WHERE p.id = $1",
 	 UUIDOID);
 PLAN(product_row, "SELECT v FROM rental.product_view v WHERE v.id = $1", UUIDOID);
-PLAN(product_insert,
-	 "INSERT INTO rental.products (id, vendor_id, category_id, name, description, tracking, replacement_value, created_at) "
-	 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-	 UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID);
+PLAN(
+	product_insert,
+	"INSERT INTO rental.products (id, vendor_id, category_id, name, description, tracking, replacement_value, created_at) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID);
 PLAN(rate_upsert,
 	 "INSERT INTO rental.product_rates (vendor_id, product_id, days, amount, extra_day) VALUES ($1, $2, $3, $4, $5) "
 	 "ON CONFLICT (product_id, vendor_id) DO UPDATE SET days = $3, amount = $4, extra_day = $5",
 	 UUIDOID, UUIDOID, INT4OID, NUMERICOID, NUMERICOID);
 PLAN(category_exists, "SELECT FROM rental.categories WHERE id = $1", UUIDOID);
-PLAN(category_insert,
-	 "INSERT INTO rental.categories (id, parent_id, name, slug, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (slug) DO NOTHING",
-	 UUIDOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(
+	category_insert,
+	"INSERT INTO rental.categories (id, parent_id, name, slug, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (slug) DO NOTHING",
+	UUIDOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(category_row, "SELECT v FROM rental.category_view v WHERE v.id = $1", UUIDOID);
 PLAN(location_default, "SELECT id FROM rental.locations WHERE vendor_id = $1 ORDER BY id LIMIT 1", UUIDOID);
 PLAN(location_exists, "SELECT FROM rental.locations WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
@@ -48,15 +50,16 @@ PLAN(stock_ensure,
 	 "ON CONFLICT (product_id, location_id, vendor_id) DO NOTHING",
 	 UUIDOID, UUIDOID, UUIDOID);
 PLAN(stock_row, "SELECT v FROM rental.stock_view v WHERE v.product_id = $1 AND v.location_id = $2", UUIDOID, UUIDOID);
-PLAN(unit_insert,
-	 "INSERT INTO rental.units (id, vendor_id, product_id, location_id, code, created_at) VALUES ($1, $2, $3, $4, $5, $6) "
-	 "ON CONFLICT (product_id, code, vendor_id) DO NOTHING",
-	 UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(
+	unit_insert,
+	"INSERT INTO rental.units (id, vendor_id, product_id, location_id, code, created_at) VALUES ($1, $2, $3, $4, $5, $6) "
+	"ON CONFLICT (product_id, code, vendor_id) DO NOTHING",
+	UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(unit_row, "SELECT v FROM rental.unit_view v WHERE v.id = $1", UUIDOID);
 
-#define PAGES(view, filter, ...) \
-	.forward = PLAN_INIT("SELECT v, v.id FROM " view " v WHERE v.id > $1 AND " filter " ORDER BY v.id LIMIT $2", \
-						 UUIDOID, INT4OID, ##__VA_ARGS__), \
+#define PAGES(view, filter, ...)                                                                                       \
+	.forward = PLAN_INIT("SELECT v, v.id FROM " view " v WHERE v.id > $1 AND " filter " ORDER BY v.id LIMIT $2",       \
+						 UUIDOID, INT4OID, ##__VA_ARGS__),                                                             \
 	.backward = PLAN_INIT("SELECT v, v.id FROM " view " v WHERE v.id < $1 AND " filter " ORDER BY v.id DESC LIMIT $2", \
 						  UUIDOID, INT4OID, ##__VA_ARGS__)
 
@@ -73,9 +76,10 @@ static PagePlans unit_pages = {
 	.count = PLAN_INIT("SELECT count(*) FROM rental.units WHERE product_id = $1", UUIDOID),
 };
 static PagePlans product_pages = {
-	PAGES("rental.product_view",
-		  "v.is_active AND ($3 IS NULL OR v.vendor_id = $3) AND ($4 IS NULL OR v.category_id = $4) AND ($5 IS NULL OR v.name ILIKE $5)",
-		  UUIDOID, UUIDOID, TEXTOID),
+	PAGES(
+		"rental.product_view",
+		"v.is_active AND ($3 IS NULL OR v.vendor_id = $3) AND ($4 IS NULL OR v.category_id = $4) AND ($5 IS NULL OR v.name ILIKE $5)",
+		UUIDOID, UUIDOID, TEXTOID),
 	.count = PLAN_INIT("SELECT count(*) FROM rental.products WHERE is_active AND ($1 IS NULL OR vendor_id = $1) "
 					   "AND ($2 IS NULL OR category_id = $2) AND ($3 IS NULL OR name ILIKE $3)",
 					   UUIDOID, UUIDOID, TEXTOID),
@@ -135,21 +139,22 @@ PG_FUNCTION_INFO_V1(category_create);
 Datum
 category_create(PG_FUNCTION_ARGS)
 {
-	char	   *name = request_required_text(FCARG(0), "name", 200);
-	char	   *slug = request_text(FCARG(2), "slug", 60);
-	Datum		id = uuid7_datum();
+	char		 *name = request_required_text(FCARG(0), "name", 200);
+	char		 *slug = request_text(FCARG(2), "slug", 60);
+	Datum		  id = uuid7_datum();
 	NullableDatum row;
 
 	actor_require_admin();
 	if (slug == NULL)
 		slug = slug_from(name);
 	else if (strcmp(slug, slug_from(slug)) != 0)
-		rental_raise(invalid_value, errmsg("a slug has lower-case letters and digits, joined by hyphens"), errfield("slug"));
+		rental_raise(invalid_value, errmsg("a slug has lower-case letters and digits, joined by hyphens"),
+					 errfield("slug"));
 	plan_open();
 	if (!PG_ARGISNULL(1) && plan_run(&category_exists, FCARG(1)) == 0)
 		rental_raise(not_found, errmsg("no such category"), errfield("parent_id"));
-	if (plan_run(&category_insert, VALUE(id), FCARG(1), VALUE(CStringGetTextDatum(name)), VALUE(CStringGetTextDatum(slug)),
-				 VALUE(TimestampTzGetDatum(rental_now()))) == 0)
+	if (plan_run(&category_insert, VALUE(id), FCARG(1), VALUE(CStringGetTextDatum(name)),
+				 VALUE(CStringGetTextDatum(slug)), VALUE(TimestampTzGetDatum(rental_now()))) == 0)
 		rental_raise(already_exists, errmsg("there is a category \"%s\" already", slug), errfield("slug"));
 	plan_run(&category_row, VALUE(id));
 	row = plan_keep(0, 1);
@@ -171,7 +176,7 @@ static NullableDatum
 like_pattern(NullableDatum search)
 {
 	StringInfoData pattern;
-	char	   *s;
+	char		  *s;
 
 	if (search.isnull)
 		return search;
@@ -208,10 +213,10 @@ PG_FUNCTION_INFO_V1(product_get);
 Datum
 product_get(PG_FUNCTION_ARGS)
 {
-	NullableDatum row;
+	NullableDatum	row;
 	HeapTupleHeader header;
-	bool		isnull;
-	bool		visible;
+	bool			isnull;
+	bool			visible;
 
 	plan_open();
 	visible = plan_read(&product_row, FCARG(0)) > 0;
@@ -219,7 +224,7 @@ product_get(PG_FUNCTION_ARGS)
 	{
 		header = DatumGetHeapTupleHeader(plan_datum(0, 1));
 		visible = DatumGetBool(GetAttributeByName(header, "is_active", &isnull)) ||
-			actor_serves(actor_current(), DatumGetUUIDP(GetAttributeByName(header, "vendor_id", &isnull)));
+				  actor_serves(actor_current(), DatumGetUUIDP(GetAttributeByName(header, "vendor_id", &isnull)));
 	}
 	if (!visible)
 		rental_raise(not_found, errmsg("no such product"));
@@ -240,10 +245,12 @@ vendor_currency(const pg_uuid_t *vendor_id)
 }
 
 static void
-rate_set(const pg_uuid_t *vendor_id, const pg_uuid_t *product_id, const char *currency, int32 days, Datum amount, Datum extra_day)
+rate_set(const pg_uuid_t *vendor_id, const pg_uuid_t *product_id, const char *currency, int32 days, Datum amount,
+		 Datum extra_day)
 {
-	plan_run(&rate_upsert, VALUE(UUIDPGetDatum(vendor_id)), VALUE(UUIDPGetDatum(product_id)), VALUE(Int32GetDatum(days)),
-			 VALUE(amount_round(amount, currency)), VALUE(amount_round(extra_day, currency)));
+	plan_run(&rate_upsert, VALUE(UUIDPGetDatum(vendor_id)), VALUE(UUIDPGetDatum(product_id)),
+			 VALUE(Int32GetDatum(days)), VALUE(amount_round(amount, currency)),
+			 VALUE(amount_round(extra_day, currency)));
 }
 
 /*
@@ -254,13 +261,13 @@ PG_FUNCTION_INFO_V1(product_create);
 Datum
 product_create(PG_FUNCTION_ARGS)
 {
-	char	   *name = request_required_text(FCARG(0), "name", 200);
-	char	   *description = request_text(FCARG(1), "description", 20000);
-	char	   *tracking = request_required_text(FCARG(4), "tracking", 20);
+	char			*name = request_required_text(FCARG(0), "name", 200);
+	char			*description = request_text(FCARG(1), "description", 20000);
+	char			*tracking = request_required_text(FCARG(4), "tracking", 20);
 	const pg_uuid_t *vendor_id = actor_require_own_vendor(FCARG(3));
-	pg_uuid_t  *id = DatumGetUUIDP(uuid7_datum());
-	const char *currency;
-	NullableDatum row;
+	pg_uuid_t		*id = DatumGetUUIDP(uuid7_datum());
+	const char		*currency;
+	NullableDatum	 row;
 
 	if (strcmp(tracking, "bulk") != 0 && strcmp(tracking, "serialised") != 0)
 		rental_raise(invalid_value, errmsg("tracking must be bulk or serialised"), errfield("tracking"));
@@ -272,9 +279,9 @@ product_create(PG_FUNCTION_ARGS)
 		amount_check(PG_GETARG_DATUM(5), currency, "replacement_value");
 	if (!PG_ARGISNULL(6))
 		amount_check(PG_GETARG_DATUM(6), currency, "day_rate");
-	plan_run(&product_insert, VALUE(UUIDPGetDatum(id)), VALUE(UUIDPGetDatum(vendor_id)), FCARG(2), VALUE(CStringGetTextDatum(name)),
-			 VALUE(CStringGetTextDatum(description ? description : "")), VALUE(CStringGetTextDatum(tracking)), FCARG(5),
-			 VALUE(TimestampTzGetDatum(rental_now())));
+	plan_run(&product_insert, VALUE(UUIDPGetDatum(id)), VALUE(UUIDPGetDatum(vendor_id)), FCARG(2),
+			 VALUE(CStringGetTextDatum(name)), VALUE(CStringGetTextDatum(description ? description : "")),
+			 VALUE(CStringGetTextDatum(tracking)), FCARG(5), VALUE(TimestampTzGetDatum(rental_now())));
 	if (!PG_ARGISNULL(6))
 		rate_set(vendor_id, id, currency, 1, PG_GETARG_DATUM(6), PG_GETARG_DATUM(6));
 	row = product_answer(id);
@@ -287,10 +294,10 @@ PG_FUNCTION_INFO_V1(product_rate_set);
 Datum
 product_rate_set(PG_FUNCTION_ARGS)
 {
-	Product		product;
+	Product		  product;
 	NullableDatum row;
-	Datum		extra_day;
-	int32		days;
+	Datum		  extra_day;
+	int32		  days;
 
 	request_required(FCARG(0), "product_id");
 	request_required(FCARG(1), "amount");
@@ -334,7 +341,7 @@ PG_FUNCTION_INFO_V1(stock_set);
 Datum
 stock_set(PG_FUNCTION_ARGS)
 {
-	Product		product;
+	Product		  product;
 	NullableDatum location;
 	NullableDatum row;
 
@@ -359,9 +366,9 @@ PG_FUNCTION_INFO_V1(unit_create);
 Datum
 unit_create(PG_FUNCTION_ARGS)
 {
-	char	   *code = request_required_text(FCARG(1), "code", 100);
-	Datum		id = uuid7_datum();
-	Product		product;
+	char		 *code = request_required_text(FCARG(1), "code", 100);
+	Datum		  id = uuid7_datum();
+	Product		  product;
 	NullableDatum location;
 	NullableDatum row;
 
@@ -386,7 +393,7 @@ PG_FUNCTION_INFO_V1(unit_list);
 Datum
 unit_list(PG_FUNCTION_ARGS)
 {
-	Product		product;
+	Product product;
 
 	request_required(FCARG(0), "product_id");
 	plan_open();

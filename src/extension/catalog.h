@@ -15,14 +15,14 @@ typedef struct Product
 	const char *name;
 	bool		serialised;
 	bool		is_active;
-	Datum		buffer_before;	/* Interval */
+	Datum		buffer_before; /* Interval */
 	Datum		buffer_after;
 	const char *currency;
 	const char *time_zone;
-	Datum		hold_time;		/* Interval */
+	Datum		hold_time; /* Interval */
 	bool		has_rate;
 	int32		rate_days;
-	Datum		rate_amount;	/* numeric */
+	Datum		rate_amount; /* numeric */
 	Datum		rate_extra_day;
 } Product;
 
@@ -30,4 +30,4 @@ extern bool product_find(const pg_uuid_t *id, Product *product);
 extern void product_load(const pg_uuid_t *id, Product *product, const char *field);
 extern void product_load_own(const pg_uuid_t *id, Product *product);
 
-#endif							/* RENTAL_CATALOG_H */
+#endif /* RENTAL_CATALOG_H */

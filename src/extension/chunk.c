@@ -35,7 +35,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#define CHUNK_SPAN (INT64CONST(32) * USECS_PER_DAY)
+#define CHUNK_SPAN		(INT64CONST(32) * USECS_PER_DAY)
 #define CHUNK_MAX_STEPS 128
 
 /* Columns of rental.timelines, in the order of sql/install/40_stock.sql */
@@ -54,16 +54,16 @@ enum
 /* An open rental.timelines with its primary key (product, location, lower, vendor) */
 typedef struct Chunks
 {
-	Relation	table;
-	Relation	index;
-	Snapshot	snapshot;		/* registered, or NULL while none is held */
+	Relation		table;
+	Relation		index;
+	Snapshot		snapshot; /* registered, or NULL while none is held */
 	TupleTableSlot *slot;
 } Chunks;
 
 static void
 chunks_open(Chunks *chunks, LOCKMODE mode)
 {
-	Oid			table = get_relname_relid("timelines", get_namespace_oid("rental", false));
+	Oid table = get_relname_relid("timelines", get_namespace_oid("rental", false));
 
 	chunks->table = table_open(table, mode);
 	chunks->index = index_open(RelationGetPrimaryKeyIndex(chunks->table), mode);
@@ -99,8 +99,8 @@ chunks_refresh(Chunks *chunks)
 static Datum
 column(TupleTableSlot *slot, int n)
 {
-	bool		isnull;
-	Datum		value = slot_getattr(slot, n, &isnull);
+	bool  isnull;
+	Datum value = slot_getattr(slot, n, &isnull);
 
 	Assert(!isnull);
 	return value;
@@ -137,9 +137,9 @@ slot_is_head(TupleTableSlot *slot)
 static bool
 chunks_find(Chunks *chunks, const pg_uuid_t *product_id, const pg_uuid_t *location_id, TimestampTz at)
 {
-	ScanKeyData keys[3];
+	ScanKeyData	  keys[3];
 	IndexScanDesc scan;
-	bool		found;
+	bool		  found;
 
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(product_id));
 	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(location_id));
@@ -158,17 +158,17 @@ chunks_find(Chunks *chunks, const pg_uuid_t *product_id, const pg_uuid_t *locati
 typedef struct Reading
 {
 	const Period *window;
-	TimestampTz done;			/* everything before is read */
-	Timeline   *capacity;		/* of the head, when known */
-	PieceReader reader;
-	void	   *arg;
+	TimestampTz	  done;		/* everything before is read */
+	Timeline	 *capacity; /* of the head, when known */
+	PieceReader	  reader;
+	void		 *arg;
 } Reading;
 
 /* read_piece hands on [done, end) of a timeline; false to stop. */
 static bool
 read_piece(Reading *reading, TimestampTz end, const Timeline *free, TimestampTz holds_until)
 {
-	StockPiece	piece;
+	StockPiece piece;
 
 	end = Min(end, reading->window->end);
 	if (end <= reading->done)
@@ -187,14 +187,14 @@ read_piece(Reading *reading, TimestampTz end, const Timeline *free, TimestampTz 
  * false if the product is not kept there.
  */
 bool
-chunk_read(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window,
-		   PieceReader reader, void *arg)
+chunk_read(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window, PieceReader reader,
+		   void *arg)
 {
-	Chunks		chunks;
-	Reading		reading = {window, window->start, NULL, reader, arg};
-	ScanKeyData keys[4];
+	Chunks		  chunks;
+	Reading		  reading = {window, window->start, NULL, reader, arg};
+	ScanKeyData	  keys[4];
 	IndexScanDesc scan;
-	bool		go_on = true;
+	bool		  go_on = true;
 
 	chunks_open(&chunks, AccessShareLock);
 	chunks_snapshot(&chunks, GetActiveSnapshot());
@@ -232,8 +232,8 @@ chunk_read(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Peri
 		if (slot_is_head(chunks.slot))
 			continue;
 		go_on = read_piece(&reading, slot_lower(chunks.slot), reading.capacity, DT_NOEND) &&
-			read_piece(&reading, slot_upper(chunks.slot), slot_free(chunks.slot),
-					   DatumGetTimestampTz(column(chunks.slot, COL_HOLDS_UNTIL)));
+				read_piece(&reading, slot_upper(chunks.slot), slot_free(chunks.slot),
+						   DatumGetTimestampTz(column(chunks.slot, COL_HOLDS_UNTIL)));
 	}
 	index_endscan(scan);
 	if (go_on)
@@ -249,11 +249,11 @@ chunk_read(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Peri
 bool
 chunk_next_location(const pg_uuid_t *product_id, pg_uuid_t *location_id, bool first)
 {
-	Chunks		chunks;
-	ScanKeyData keys[2];
+	Chunks		  chunks;
+	ScanKeyData	  keys[2];
 	IndexScanDesc scan;
-	int			nkeys = 1;
-	bool		found;
+	int			  nkeys = 1;
+	bool		  found;
 
 	chunks_open(&chunks, AccessShareLock);
 	chunks_snapshot(&chunks, GetActiveSnapshot());
@@ -275,7 +275,7 @@ chunk_next_location(const pg_uuid_t *product_id, pg_uuid_t *location_id, bool fi
 static void
 insert_index_entries(Chunks *chunks, TupleTableSlot *slot, bool update)
 {
-	EState	   *estate = CreateExecutorState();
+	EState		  *estate = CreateExecutorState();
 	ResultRelInfo *info = makeNode(ResultRelInfo);
 
 	/* no range table: an update counts as one that changes no key, which is so */
@@ -294,8 +294,8 @@ static TupleTableSlot *
 form_row(Chunks *chunks, const StockKey *key, const Period *extent, TimestampTz holds_until, const Timeline *free)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(chunks->table), &TTSOpsHeapTuple);
-	Datum		values[COL_COUNT];
-	bool		nulls[COL_COUNT] = {false};
+	Datum			values[COL_COUNT];
+	bool			nulls[COL_COUNT] = {false};
 
 	values[COL_PRODUCT - 1] = UUIDPGetDatum(&key->product_id);
 	values[COL_LOCATION - 1] = UUIDPGetDatum(&key->location_id);
@@ -327,7 +327,7 @@ update_row(Chunks *chunks, const StockKey *key, const Period *extent, TimestampT
 #if PG_VERSION_NUM >= 160000
 	TU_UpdateIndexes indexes;
 #else
-	bool		indexes;
+	bool indexes;
 #endif
 
 	simple_table_tuple_update(chunks->table, &chunks->slot->tts_tid, slot, chunks->snapshot, &indexes);
@@ -344,12 +344,11 @@ update_row(Chunks *chunks, const StockKey *key, const Period *extent, TimestampT
 static bool
 lock_found(Chunks *chunks)
 {
-	TM_FailureData failure;
+	TM_FailureData	failure;
 	ItemPointerData tid = chunks->slot->tts_tid;
-	uint8		flags = IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION;
-	TM_Result	result = table_tuple_lock(chunks->table, &tid, chunks->snapshot, chunks->slot,
-										  GetCurrentCommandId(false), LockTupleNoKeyExclusive, LockWaitBlock,
-										  flags, &failure);
+	uint8			flags = IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION;
+	TM_Result result = table_tuple_lock(chunks->table, &tid, chunks->snapshot, chunks->slot, GetCurrentCommandId(false),
+										LockTupleNoKeyExclusive, LockWaitBlock, flags, &failure);
 
 	switch (result)
 	{
@@ -391,7 +390,7 @@ lock_row(Chunks *chunks, const StockKey *key, TimestampTz at)
 static TimestampTz
 cell_start(TimestampTz at)
 {
-	int64		cell = at / CHUNK_SPAN;
+	int64 cell = at / CHUNK_SPAN;
 
 	if (at % CHUNK_SPAN < 0)
 		cell--;
@@ -407,7 +406,7 @@ lock_chunk(Chunks *chunks, const StockKey *key, TimestampTz at)
 {
 	while (!lock_row(chunks, key, at))
 	{
-		Period		cell = {cell_start(at), cell_start(at) + CHUNK_SPAN};
+		Period		 cell = {cell_start(at), cell_start(at) + CHUNK_SPAN};
 		TimelineView capacity;
 
 		if (!lock_row(chunks, key, DT_NOBEGIN))
@@ -429,12 +428,12 @@ lock_chunk(Chunks *chunks, const StockKey *key, TimestampTz at)
 static Timeline *
 apply_shifts(Timeline *timeline, const Period *extent, const StockShift *shifts, int nshifts)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < nshifts; i++)
 	{
 		TimelineView view = timeline_view(timeline);
-		Period		part = shifts[i].period;
+		Period		 part = shifts[i].period;
 
 		if (part.start <= extent->start)
 			part.start = DT_NOBEGIN;
@@ -450,13 +449,13 @@ apply_shifts(Timeline *timeline, const Period *extent, const StockShift *shifts,
 static bool
 got_worse(const TimelineView *before, const TimelineView *after)
 {
-	int			i = -1;
-	int			j = -1;
+	int i = -1;
+	int j = -1;
 
 	for (;;)
 	{
-		int32		was = i < 0 ? before->base : before->value[i];
-		int32		is = j < 0 ? after->base : after->value[j];
+		int32 was = i < 0 ? before->base : before->value[i];
+		int32 is = j < 0 ? after->base : after->value[j];
 
 		if (is < 0 && is < was)
 			return true;
@@ -482,8 +481,8 @@ store_chunk(Chunks *chunks, const StockKey *key, const Period *extent, Timestamp
 		update_row(chunks, key, extent, holds_until, free);
 	else
 	{
-		Period		left = {extent->start, view.at[view.count / 2]};
-		Period		right = {view.at[view.count / 2], extent->end};
+		Period left = {extent->start, view.at[view.count / 2]};
+		Period right = {view.at[view.count / 2], extent->end};
 
 		update_row(chunks, key, &left, holds_until, timeline_cut(&view, &left));
 		insert_row(chunks, key, &right, holds_until, timeline_cut(&view, &right));
@@ -495,12 +494,12 @@ static TimestampTz
 change_locked(Chunks *chunks, const StockKey *key, const StockShift *shifts, int nshifts, int nbefore,
 			  TimestampTz hold_until, PieceJudge judge, void *arg)
 {
-	Period		extent = {slot_lower(chunks->slot), slot_upper(chunks->slot)};
-	Period		seen = extent;
-	Timeline   *old_free;
-	Timeline   *new_free;
-	StockPiece	before;
-	StockPiece	after;
+	Period	   extent = {slot_lower(chunks->slot), slot_upper(chunks->slot)};
+	Period	   seen = extent;
+	Timeline  *old_free;
+	Timeline  *new_free;
+	StockPiece before;
+	StockPiece after;
 
 	if (slot_is_head(chunks->slot))
 		seen.end = DT_NOEND;
@@ -526,8 +525,8 @@ change_locked(Chunks *chunks, const StockKey *key, const StockShift *shifts, int
 void
 chunk_open_stock(const StockKey *key, int32 quantity)
 {
-	Chunks		chunks;
-	Period		nowhere = {DT_NOBEGIN, DT_NOBEGIN};
+	Chunks chunks;
+	Period nowhere = {DT_NOBEGIN, DT_NOBEGIN};
 
 	chunks_open(&chunks, RowExclusiveLock);
 	insert_row(&chunks, key, &nowhere, DT_NOEND, timeline_constant(quantity));
@@ -557,11 +556,12 @@ chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbef
 	chunks_open(&chunks, RowExclusiveLock);
 	for (at = all.start; at < all.end;)
 	{
-		bool		touched = false;
+		bool touched = false;
 
 		lock_chunk(&chunks, key, at);
 		for (i = 0; i < nshifts; i++)
-			touched |= shifts[i].period.start < slot_upper(chunks.slot) && shifts[i].period.end > slot_lower(chunks.slot);
+			touched |=
+				shifts[i].period.start < slot_upper(chunks.slot) && shifts[i].period.end > slot_lower(chunks.slot);
 		if (touched)
 			at = change_locked(&chunks, key, shifts, nshifts, nbefore, hold_until, judge, arg);
 		else
@@ -588,9 +588,9 @@ chunk_shift_capacity(const StockKey *key, const StockShift *shifts, int nshifts,
 	change_locked(&chunks, key, shifts, nshifts, 0, DT_NOEND, judge, arg);
 	for (;;)
 	{
-		ScanKeyData keys[3];
+		ScanKeyData	  keys[3];
 		IndexScanDesc scan;
-		bool		found;
+		bool		  found;
 
 		chunks_refresh(&chunks);
 		ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&key->product_id));
@@ -617,9 +617,9 @@ chunk_shift_capacity(const StockKey *key, const StockShift *shifts, int nshifts,
 static void
 put_chunk(ReturnSetInfo *rsinfo, const Period *extent, const TimelineView *free)
 {
-	Datum		values[3] = {TimestampTzGetDatum(extent->start), TimestampTzGetDatum(extent->end),
-	PointerGetDatum(timeline_cut(free, extent))};
-	bool		nulls[3] = {false};
+	Datum values[3] = {TimestampTzGetDatum(extent->start), TimestampTzGetDatum(extent->end),
+					   PointerGetDatum(timeline_cut(free, extent))};
+	bool  nulls[3] = {false};
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
@@ -628,8 +628,8 @@ put_chunk(ReturnSetInfo *rsinfo, const Period *extent, const TimelineView *free)
 static void
 put_cell(ReturnSetInfo *rsinfo, const Period *cell, const TimelineView *free)
 {
-	Period		part = {cell->start, cell->end};
-	int			i = timeline_locate(free, cell->start);
+	Period part = {cell->start, cell->end};
+	int	   i = timeline_locate(free, cell->start);
 
 	for (i += CHUNK_MAX_STEPS / 2; i < free->count && free->at[i] < cell->end; i += CHUNK_MAX_STEPS / 2)
 	{
@@ -653,12 +653,12 @@ Datum
 timeline_chunks(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	TimelineView capacity = timeline_view(PG_GETARG_TIMELINE_P(0));
-	TimelineView free = timeline_view(PG_GETARG_TIMELINE_P(1));
-	TimestampTz done = DT_NOBEGIN;
-	int			i = -1;
-	int			j = -1;
-	TimestampTz start = DT_NOBEGIN;
+	TimelineView   capacity = timeline_view(PG_GETARG_TIMELINE_P(0));
+	TimelineView   free = timeline_view(PG_GETARG_TIMELINE_P(1));
+	TimestampTz	   done = DT_NOBEGIN;
+	int			   i = -1;
+	int			   j = -1;
+	TimestampTz	   start = DT_NOBEGIN;
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (;;)
@@ -673,7 +673,7 @@ timeline_chunks(PG_FUNCTION_ARGS)
 			end = Min(end, free.at[j + 1]);
 		if (promised != left)
 		{
-			Period		cell;
+			Period cell;
 
 			if (TIMESTAMP_NOT_FINITE(start) || TIMESTAMP_NOT_FINITE(end))
 				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -10,39 +10,39 @@
 /* What one timeline stands for: a vendor's product at a location */
 typedef struct StockKey
 {
-	pg_uuid_t	vendor_id;
-	pg_uuid_t	product_id;
-	pg_uuid_t	location_id;
+	pg_uuid_t vendor_id;
+	pg_uuid_t product_id;
+	pg_uuid_t location_id;
 } StockKey;
 
 /* A change of what is free: delta over a period */
 typedef struct StockShift
 {
-	Period		period;
-	int32		delta;
+	Period period;
+	int32  delta;
 } StockShift;
 
 /* A stretch of a timeline as it was read or has just become */
 typedef struct StockPiece
 {
-	Period		period;
-	TimestampTz holds_until;
+	Period		 period;
+	TimestampTz	 holds_until;
 	TimelineView free;
 } StockPiece;
 
 /* Returns false to stop reading */
-typedef bool (*PieceReader) (const StockPiece *piece, void *arg);
+typedef bool (*PieceReader)(const StockPiece *piece, void *arg);
 
 /* Called with a changed piece in which free stock fell to below zero somewhere */
-typedef void (*PieceJudge) (const StockPiece *before, const StockPiece *after, void *arg);
+typedef void (*PieceJudge)(const StockPiece *before, const StockPiece *after, void *arg);
 
 extern bool chunk_read(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window,
 					   PieceReader reader, void *arg);
 extern bool chunk_next_location(const pg_uuid_t *product_id, pg_uuid_t *location_id, bool first);
 extern void chunk_open_stock(const StockKey *key, int32 quantity);
-extern void chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbefore,
-						TimestampTz hold_until, PieceJudge judge, void *arg);
+extern void chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbefore, TimestampTz hold_until,
+						PieceJudge judge, void *arg);
 extern void chunk_shift_capacity(const StockKey *key, const StockShift *shifts, int nshifts, PieceJudge judge,
 								 void *arg);
 
-#endif							/* RENTAL_CHUNK_H */
+#endif /* RENTAL_CHUNK_H */

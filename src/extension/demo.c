@@ -18,21 +18,27 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 
-#define DAYS_BACK 60
-#define PRODUCTS_A_VENDOR 20
-#define CUSTOMERS_A_VENDOR 10
+#define DAYS_BACK			60
+#define PRODUCTS_A_VENDOR	20
+#define CUSTOMERS_A_VENDOR	10
 #define ORDERS_A_VENDOR_DAY 3
 
 PLAN(call_category, "SELECT (rental.category_create($1)).id", TEXTOID);
 PLAN(find_category, "SELECT id FROM rental.categories WHERE name = $1", TEXTOID);
-PLAN(make_user, "INSERT INTO rental.users (email, password_hash, name, role, created_at) VALUES ($1, '!', $2, $3, $4) RETURNING id",
-	 TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
-PLAN(make_vendor, "INSERT INTO rental.vendors (name, slug, currency, time_zone, hold_time, created_at) VALUES ($1, $2, 'EUR', 'Europe/Berlin', '2 days', $3) RETURNING id",
-	 TEXTOID, TEXTOID, TIMESTAMPTZOID);
-PLAN(make_location, "INSERT INTO rental.locations (vendor_id, name, created_at) VALUES ($1, 'Main', $2)", UUIDOID, TIMESTAMPTZOID);
-PLAN(call_product,
-	 "SELECT (rental.product_create(name => $1, description => $2, category_id => $3, vendor_id => $4, replacement_value => $5, day_rate => $6)).id",
-	 TEXTOID, TEXTOID, UUIDOID, UUIDOID, NUMERICOID, NUMERICOID);
+PLAN(
+	make_user,
+	"INSERT INTO rental.users (email, password_hash, name, role, created_at) VALUES ($1, '!', $2, $3, $4) RETURNING id",
+	TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(
+	make_vendor,
+	"INSERT INTO rental.vendors (name, slug, currency, time_zone, hold_time, created_at) VALUES ($1, $2, 'EUR', 'Europe/Berlin', '2 days', $3) RETURNING id",
+	TEXTOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(make_location, "INSERT INTO rental.locations (vendor_id, name, created_at) VALUES ($1, 'Main', $2)", UUIDOID,
+	 TIMESTAMPTZOID);
+PLAN(
+	call_product,
+	"SELECT (rental.product_create(name => $1, description => $2, category_id => $3, vendor_id => $4, replacement_value => $5, day_rate => $6)).id",
+	TEXTOID, TEXTOID, UUIDOID, UUIDOID, NUMERICOID, NUMERICOID);
 PLAN(call_stock, "SELECT rental.stock_set($1, $2)", UUIDOID, INT4OID);
 PLAN(call_availability, "SELECT rental.availability($1, tstzrange($2, $3))", UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
 PLAN(call_place,
@@ -43,16 +49,17 @@ PLAN(call_place,
 PLAN(call_cancel, "SELECT rental.order_cancel($1, 'changed plans')", UUIDOID);
 PLAN(call_confirm, "SELECT rental.order_confirm($1)", UUIDOID);
 PLAN(call_invoice, "SELECT rental.invoice_issue($1)", UUIDOID);
-PLAN(call_pay, "SELECT rental.payment_record($1, (SELECT total FROM rental.orders WHERE id = $1), 'transfer')", UUIDOID);
+PLAN(call_pay, "SELECT rental.payment_record($1, (SELECT total FROM rental.orders WHERE id = $1), 'transfer')",
+	 UUIDOID);
 PLAN(call_dispatch, "SELECT rental.order_dispatch($1)", UUIDOID);
 PLAN(call_return, "SELECT rental.order_return($1)", UUIDOID);
 PLAN(first_vendor, "SELECT id FROM rental.vendors ORDER BY id LIMIT 1", );
-PLAN(call_account, "SELECT (a).role, (a).email, (a).password FROM rental.account_create($1, $2, $3, $4) a",
-	 TEXTOID, TEXTOID, TEXTOID, UUIDOID);
+PLAN(call_account, "SELECT (a).role, (a).email, (a).password FROM rental.account_create($1, $2, $3, $4) a", TEXTOID,
+	 TEXTOID, TEXTOID, UUIDOID);
 
 static const char *const kinds[][2] = {
-	{"Cameras", "Camera"}, {"Tools", "Rotary hammer"}, {"Bikes", "Cargo bike"}, {"Tents", "Party tent"},
-	{"Sound", "Speaker set"}, {"Light", "Stage light"}, {"Ladders", "Ladder"}, {"Projectors", "Projector"},
+	{"Cameras", "Camera"},	  {"Tools", "Rotary hammer"}, {"Bikes", "Cargo bike"}, {"Tents", "Party tent"},
+	{"Sound", "Speaker set"}, {"Light", "Stage light"},	  {"Ladders", "Ladder"},   {"Projectors", "Projector"},
 };
 static const char *const makes[] = {"Compact", "Standard", "Professional", "Heavy duty", "Large"};
 
@@ -64,21 +71,24 @@ typedef struct DemoOrder
 	TimestampTz end;
 	enum
 	{
-		DEMO_PLACED, DEMO_CONFIRMED, DEMO_OUT, DEMO_DONE
-	}			state;
+		DEMO_PLACED,
+		DEMO_CONFIRMED,
+		DEMO_OUT,
+		DEMO_DONE
+	} state;
 } DemoOrder;
 
 typedef struct Demo
 {
 	pg_prng_state random;
 	MemoryContext context;
-	int			vendors;
-	int			nproducts;
-	pg_uuid_t  *products;
-	int			ncustomers;
-	pg_uuid_t  *customers;
-	DemoOrder  *orders;
-	int			norders;
+	int			  vendors;
+	int			  nproducts;
+	pg_uuid_t	 *products;
+	int			  ncustomers;
+	pg_uuid_t	 *customers;
+	DemoOrder	 *orders;
+	int			  norders;
 } Demo;
 
 static int
@@ -90,7 +100,8 @@ pick(Demo *demo, int n)
 static void
 clock_set(TimestampTz at)
 {
-	set_config_option("rental.clock", timestamptz_to_str(at), PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	set_config_option("rental.clock", timestamptz_to_str(at), PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+					  false);
 }
 
 /* run_for_id runs a plan that gives one id. */
@@ -112,9 +123,9 @@ money(int cents)
 static void
 demo_catalogue(Demo *demo, TimestampTz start)
 {
-	Datum		categories[lengthof(kinds)];
-	int			vendor;
-	int			i;
+	Datum categories[lengthof(kinds)];
+	int	  vendor;
+	int	  i;
 
 	for (i = 0; i < lengthof(kinds); i++)
 	{
@@ -124,28 +135,30 @@ demo_catalogue(Demo *demo, TimestampTz start)
 	}
 	for (vendor = 0; vendor < demo->vendors; vendor++)
 	{
-		pg_uuid_t	vendor_id = run_for_id(&make_vendor, text_value(psprintf("Demo Rentals %d", vendor + 1)),
-										   text_value(psprintf("demo-rentals-%d", vendor + 1)), VALUE(TimestampTzGetDatum(start)));
+		pg_uuid_t vendor_id =
+			run_for_id(&make_vendor, text_value(psprintf("Demo Rentals %d", vendor + 1)),
+					   text_value(psprintf("demo-rentals-%d", vendor + 1)), VALUE(TimestampTzGetDatum(start)));
 
 		plan_run(&make_location, VALUE(UUIDPGetDatum(&vendor_id)), VALUE(TimestampTzGetDatum(start)));
 		for (i = 0; i < PRODUCTS_A_VENDOR; i++)
 		{
-			int			kind = i % lengthof(kinds);
-			int			make = pick(demo, lengthof(makes));
-			int			rate = 500 + 250 * pick(demo, 60);
-			char	   *name = psprintf("%s %s %d", makes[make], kinds[kind][1], i + 1);
-			pg_uuid_t	id = run_for_id(&call_product, text_value(name), text_value(psprintf("%s, checked and cleaned after each rental.", name)),
-										VALUE(categories[kind]), VALUE(UUIDPGetDatum(&vendor_id)),
-										VALUE(money(rate * 30)), VALUE(money(rate)));
+			int		  kind = i % lengthof(kinds);
+			int		  make = pick(demo, lengthof(makes));
+			int		  rate = 500 + 250 * pick(demo, 60);
+			char	 *name = psprintf("%s %s %d", makes[make], kinds[kind][1], i + 1);
+			pg_uuid_t id = run_for_id(&call_product, text_value(name),
+									  text_value(psprintf("%s, checked and cleaned after each rental.", name)),
+									  VALUE(categories[kind]), VALUE(UUIDPGetDatum(&vendor_id)),
+									  VALUE(money(rate * 30)), VALUE(money(rate)));
 
 			plan_run(&call_stock, VALUE(UUIDPGetDatum(&id)), VALUE(Int32GetDatum(1 + pick(demo, 8))));
 			demo->products[demo->nproducts++] = id;
 		}
 	}
 	for (i = 0; i < demo->vendors * CUSTOMERS_A_VENDOR; i++)
-		demo->customers[demo->ncustomers++] =
-			run_for_id(&make_user, text_value(psprintf("customer%d@demo.example", i + 1)), text_value(psprintf("Customer %d", i + 1)),
-					   text_value("customer"), VALUE(TimestampTzGetDatum(start)));
+		demo->customers[demo->ncustomers++] = run_for_id(
+			&make_user, text_value(psprintf("customer%d@demo.example", i + 1)),
+			text_value(psprintf("Customer %d", i + 1)), text_value("customer"), VALUE(TimestampTzGetDatum(start)));
 }
 
 /* demo_order_step moves an order on to where it should be at a time. */
@@ -182,7 +195,7 @@ demo_order_step(Demo *demo, DemoOrder *order, TimestampTz now)
 static void
 demo_day(Demo *demo, TimestampTz now)
 {
-	int			i;
+	int i;
 
 	clock_set(now);
 	for (i = 0; i < demo->norders; i++)
@@ -190,18 +203,20 @@ demo_day(Demo *demo, TimestampTz now)
 			demo_order_step(demo, &demo->orders[i], now);
 	for (i = 0; i < demo->vendors * ORDERS_A_VENDOR_DAY; i++)
 	{
-		DemoOrder  *order = &demo->orders[demo->norders];
+		DemoOrder	 *order = &demo->orders[demo->norders];
 		NullableDatum product = VALUE(UUIDPGetDatum(&demo->products[pick(demo, demo->nproducts)]));
 		NullableDatum customer = VALUE(UUIDPGetDatum(&demo->customers[pick(demo, demo->ncustomers)]));
-		int			quantity = 1 + pick(demo, 2);
+		int			  quantity = 1 + pick(demo, 2);
 
 		order->start = now + (1 + pick(demo, 14)) * USECS_PER_DAY + pick(demo, 8) * USECS_PER_HOUR;
 		order->end = order->start + (1 + pick(demo, 5)) * USECS_PER_DAY;
-		plan_run(&call_availability, product, VALUE(TimestampTzGetDatum(order->start)), VALUE(TimestampTzGetDatum(order->end)));
+		plan_run(&call_availability, product, VALUE(TimestampTzGetDatum(order->start)),
+				 VALUE(TimestampTzGetDatum(order->end)));
 		if (DatumGetInt32(plan_datum(0, 1)) < quantity)
 			continue;
-		order->id = run_for_id(&call_place, product, VALUE(Int32GetDatum(quantity)), VALUE(TimestampTzGetDatum(order->start)),
-							   VALUE(TimestampTzGetDatum(order->end)), customer);
+		order->id =
+			run_for_id(&call_place, product, VALUE(Int32GetDatum(quantity)), VALUE(TimestampTzGetDatum(order->start)),
+					   VALUE(TimestampTzGetDatum(order->end)), customer);
 		order->state = DEMO_PLACED;
 		demo->norders++;
 	}
@@ -210,8 +225,8 @@ demo_day(Demo *demo, TimestampTz now)
 static void
 put_count(ReturnSetInfo *rsinfo, const char *what, int64 made)
 {
-	Datum		values[2] = {CStringGetTextDatum(what), Int64GetDatum(made)};
-	bool		nulls[2] = {false};
+	Datum values[2] = {CStringGetTextDatum(what), Int64GetDatum(made)};
+	bool  nulls[2] = {false};
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
@@ -222,11 +237,11 @@ Datum
 demo_load(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	int32		scale = PG_ARGISNULL(0) ? 1 : PG_GETARG_INT32(0);
-	Demo		demo = {.vendors = 2 * scale};
-	TimestampTz start;
-	int			nest;
-	int			day;
+	int32		   scale = PG_ARGISNULL(0) ? 1 : PG_GETARG_INT32(0);
+	Demo		   demo = {.vendors = 2 * scale};
+	TimestampTz	   start;
+	int			   nest;
+	int			   day;
 
 	actor_require_admin();
 	if (scale < 1 || scale > 10000)
@@ -240,7 +255,8 @@ demo_load(PG_FUNCTION_ARGS)
 	plan_open();
 	demo.products = palloc(demo.vendors * PRODUCTS_A_VENDOR * sizeof(pg_uuid_t));
 	demo.customers = palloc(demo.vendors * CUSTOMERS_A_VENDOR * sizeof(pg_uuid_t));
-	demo.orders = palloc_extended((Size) demo.vendors * ORDERS_A_VENDOR_DAY * DAYS_BACK * sizeof(DemoOrder), MCXT_ALLOC_HUGE);
+	demo.orders =
+		palloc_extended((Size) demo.vendors * ORDERS_A_VENDOR_DAY * DAYS_BACK * sizeof(DemoOrder), MCXT_ALLOC_HUGE);
 	demo_catalogue(&demo, start);
 	for (day = 0; day < DAYS_BACK; day++)
 	{
@@ -268,9 +284,9 @@ demo_accounts(PG_FUNCTION_ARGS)
 		{"customer", "customer@demo.example", "Demo customer"},
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	NullableDatum vendor;
-	int			i;
-	int			column;
+	NullableDatum  vendor;
+	int			   i;
+	int			   column;
 
 	actor_require_admin();
 	InitMaterializedSRF(fcinfo, 0);
@@ -280,8 +296,8 @@ demo_accounts(PG_FUNCTION_ARGS)
 	vendor = plan_value(0, 1);
 	for (i = 0; i < lengthof(accounts); i++)
 	{
-		Datum		values[3];
-		bool		nulls[3] = {false};
+		Datum values[3];
+		bool  nulls[3] = {false};
 
 		plan_run(&call_account, text_value(accounts[i][1]), text_value(accounts[i][2]), text_value(accounts[i][0]),
 				 strcmp(accounts[i][0], "vendor") == 0 ? vendor : NULLVALUE);

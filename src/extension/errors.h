@@ -15,11 +15,10 @@ typedef enum RentalError
 #undef RENTAL_ERROR
 } RentalError;
 
-extern int	rental_sqlstate(RentalError error);
-extern int	rental_errcode(RentalError error);
-extern int	errfield(const char *field);
+extern int rental_sqlstate(RentalError error);
+extern int rental_errcode(RentalError error);
+extern int errfield(const char *field);
 
-#define rental_raise(name, ...) \
-	ereport(ERROR, (rental_errcode(RENTAL_ERROR_##name), __VA_ARGS__))
+#define rental_raise(name, ...) ereport(ERROR, (rental_errcode(RENTAL_ERROR_##name), __VA_ARGS__))
 
-#endif							/* RENTAL_ERRORS_H */
+#endif /* RENTAL_ERRORS_H */

@@ -18,13 +18,15 @@ PLAN(example_insert,
 	 "INSERT INTO rental.examples (id, owner_id, name, note, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)",
 	 UUIDOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(example_owner, "SELECT owner_id FROM rental.examples WHERE id = $1 FOR UPDATE", UUIDOID);
-PLAN(example_replace, "UPDATE rental.examples SET name = $2, note = $3, updated_at = $4 WHERE id = $1",
-	 UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(example_replace, "UPDATE rental.examples SET name = $2, note = $3, updated_at = $4 WHERE id = $1", UUIDOID,
+	 TEXTOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(example_remove, "DELETE FROM rental.examples WHERE id = $1", UUIDOID);
 
 static PagePlans example_pages = {
-	.forward = PLAN_INIT("SELECT v, v.id FROM rental.example_view v WHERE v.id < $1 ORDER BY v.id DESC LIMIT $2", UUIDOID, INT4OID),
-	.backward = PLAN_INIT("SELECT v, v.id FROM rental.example_view v WHERE v.id > $1 ORDER BY v.id LIMIT $2", UUIDOID, INT4OID),
+	.forward = PLAN_INIT("SELECT v, v.id FROM rental.example_view v WHERE v.id < $1 ORDER BY v.id DESC LIMIT $2",
+						 UUIDOID, INT4OID),
+	.backward =
+		PLAN_INIT("SELECT v, v.id FROM rental.example_view v WHERE v.id > $1 ORDER BY v.id LIMIT $2", UUIDOID, INT4OID),
 	.count = PLAN_INIT("SELECT count(*) FROM rental.examples", ),
 	.newest_first = true,
 };
@@ -52,7 +54,7 @@ PG_FUNCTION_INFO_V1(example_get);
 Datum
 example_get(PG_FUNCTION_ARGS)
 {
-	Datum		result;
+	Datum result;
 
 	plan_open();
 	result = example_answer(fcinfo, FCARG(0));
@@ -65,10 +67,10 @@ PG_FUNCTION_INFO_V1(example_create);
 Datum
 example_create(PG_FUNCTION_ARGS)
 {
-	const Actor *who = actor_require_user();
-	char	   *name = request_required_text(FCARG(0), "name", 200);
+	const Actor	 *who = actor_require_user();
+	char		 *name = request_required_text(FCARG(0), "name", 200);
 	NullableDatum id = VALUE(uuid7_datum());
-	Datum		result;
+	Datum		  result;
 
 	request_text(FCARG(1), "note", 4000);
 	plan_open();
@@ -88,8 +90,7 @@ example_lock_own(NullableDatum id)
 	request_required(id, "example_id");
 	if (plan_run(&example_owner, id) == 0)
 		rental_raise(not_found, errmsg("no such example"));
-	if (!actor_is_staff(who) &&
-		!uuid_equal(&actor_require_user()->user_id, DatumGetUUIDP(plan_datum(0, 1))))
+	if (!actor_is_staff(who) && !uuid_equal(&actor_require_user()->user_id, DatumGetUUIDP(plan_datum(0, 1))))
 		rental_raise(forbidden, errmsg("only its owner may change an example"));
 }
 
@@ -98,13 +99,14 @@ PG_FUNCTION_INFO_V1(example_update);
 Datum
 example_update(PG_FUNCTION_ARGS)
 {
-	char	   *name = request_required_text(FCARG(1), "name", 200);
-	Datum		result;
+	char *name = request_required_text(FCARG(1), "name", 200);
+	Datum result;
 
 	request_text(FCARG(2), "note", 4000);
 	plan_open();
 	example_lock_own(FCARG(0));
-	plan_run(&example_replace, FCARG(0), VALUE(CStringGetTextDatum(name)), FCARG(2), VALUE(TimestampTzGetDatum(rental_now())));
+	plan_run(&example_replace, FCARG(0), VALUE(CStringGetTextDatum(name)), FCARG(2),
+			 VALUE(TimestampTzGetDatum(rental_now())));
 	result = example_answer(fcinfo, FCARG(0));
 	plan_close();
 	return result;

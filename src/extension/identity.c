@@ -31,21 +31,22 @@
 #include "utils/guc.h"
 #include "utils/json.h"
 
-#define REFRESH_BYTES 32
-#define REFRESH_LIFE (INT64CONST(30) * USECS_PER_DAY)
-#define SALT_BYTES 16
-#define HASH_BYTES 32
-#define ENCODED_MOST 200
+#define REFRESH_BYTES  32
+#define REFRESH_LIFE   (INT64CONST(30) * USECS_PER_DAY)
+#define SALT_BYTES	   16
+#define HASH_BYTES	   32
+#define ENCODED_MOST   200
 #define PASSWORD_LEAST 8
-#define PASSWORD_MOST 128
+#define PASSWORD_MOST  128
 
-static int	argon2_memory;
-static int	argon2_passes;
+static int argon2_memory;
+static int argon2_passes;
 
-PLAN(user_insert,
-	 "INSERT INTO rental.users (id, email, password_hash, name, phone, role, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7) "
-	 "ON CONFLICT (email) DO NOTHING",
-	 UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(
+	user_insert,
+	"INSERT INTO rental.users (id, email, password_hash, name, phone, role, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7) "
+	"ON CONFLICT (email) DO NOTHING",
+	UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(user_row, "SELECT u FROM rental.user_view u WHERE u.id = $1", UUIDOID);
 PLAN(user_for_login,
 	 "SELECT u.id, u.password_hash, u.role, m.vendor_id FROM rental.users u "
@@ -56,33 +57,36 @@ PLAN(vendor_insert,
 	 "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (slug) DO NOTHING",
 	 UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(member_insert,
-	 "INSERT INTO rental.vendor_members (vendor_id, user_id, role, created_at) VALUES ($1, $2, 'owner', $3)",
-	 UUIDOID, UUIDOID, TIMESTAMPTZOID);
-PLAN(location_insert,
-	 "INSERT INTO rental.locations (vendor_id, name, created_at) VALUES ($1, 'Main', $2)", UUIDOID, TIMESTAMPTZOID);
+	 "INSERT INTO rental.vendor_members (vendor_id, user_id, role, created_at) VALUES ($1, $2, 'owner', $3)", UUIDOID,
+	 UUIDOID, TIMESTAMPTZOID);
+PLAN(location_insert, "INSERT INTO rental.locations (vendor_id, name, created_at) VALUES ($1, 'Main', $2)", UUIDOID,
+	 TIMESTAMPTZOID);
 PLAN(session_insert,
 	 "INSERT INTO rental.sessions (id, user_id, refresh_hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
 	 UUIDOID, UUIDOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
-PLAN(session_rotate,
-	 "UPDATE rental.sessions s SET refresh_hash = $2 FROM rental.users u LEFT JOIN rental.vendor_members m ON m.user_id = u.id "
-	 "WHERE s.refresh_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > $3 AND u.id = s.user_id AND u.is_active "
-	 "RETURNING s.id, s.user_id, u.role, m.vendor_id, s.expires_at",
-	 BYTEAOID, BYTEAOID, TIMESTAMPTZOID);
-PLAN(session_revoke,
-	 "UPDATE rental.sessions SET revoked_at = $2 WHERE refresh_hash = $1 AND revoked_at IS NULL", BYTEAOID, TIMESTAMPTZOID);
+PLAN(
+	session_rotate,
+	"UPDATE rental.sessions s SET refresh_hash = $2 FROM rental.users u LEFT JOIN rental.vendor_members m ON m.user_id = u.id "
+	"WHERE s.refresh_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > $3 AND u.id = s.user_id AND u.is_active "
+	"RETURNING s.id, s.user_id, u.role, m.vendor_id, s.expires_at",
+	BYTEAOID, BYTEAOID, TIMESTAMPTZOID);
+PLAN(session_revoke, "UPDATE rental.sessions SET revoked_at = $2 WHERE refresh_hash = $1 AND revoked_at IS NULL",
+	 BYTEAOID, TIMESTAMPTZOID);
 PLAN(vendor_row, "SELECT v FROM rental.vendor_view v WHERE v.id = $1", UUIDOID);
 
 static PagePlans vendor_pages = {
-	.forward = PLAN_INIT("SELECT v, v.id FROM rental.vendor_view v WHERE v.id > $1 ORDER BY v.id LIMIT $2", UUIDOID, INT4OID),
-	.backward = PLAN_INIT("SELECT v, v.id FROM rental.vendor_view v WHERE v.id < $1 ORDER BY v.id DESC LIMIT $2", UUIDOID, INT4OID),
+	.forward =
+		PLAN_INIT("SELECT v, v.id FROM rental.vendor_view v WHERE v.id > $1 ORDER BY v.id LIMIT $2", UUIDOID, INT4OID),
+	.backward = PLAN_INIT("SELECT v, v.id FROM rental.vendor_view v WHERE v.id < $1 ORDER BY v.id DESC LIMIT $2",
+						  UUIDOID, INT4OID),
 	.count = PLAN_INIT("SELECT count(*) FROM rental.vendors", ),
 };
 
 void
 identity_init(void)
 {
-	DefineCustomIntVariable("rental.argon2_memory", "Memory of a password hash.", NULL, &argon2_memory,
-							19456, 8, 1024 * 1024, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("rental.argon2_memory", "Memory of a password hash.", NULL, &argon2_memory, 19456, 8,
+							1024 * 1024, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("rental.argon2_passes", "Passes of a password hash over its memory.", NULL, &argon2_passes,
 							2, 1, 100, PGC_SUSET, 0, NULL, NULL, NULL);
 }
@@ -91,11 +95,11 @@ identity_init(void)
 static char *
 normalise(const char *text)
 {
-	int			length = strlen(text);
-	pg_wchar   *wide = palloc((length + 1) * sizeof(pg_wchar));
-	pg_wchar   *composed;
+	int			   length = strlen(text);
+	pg_wchar	  *wide = palloc((length + 1) * sizeof(pg_wchar));
+	pg_wchar	  *composed;
 	StringInfoData out;
-	int			i;
+	int			   i;
 
 	if (GetDatabaseEncoding() != PG_UTF8)
 		return pstrdup(text);
@@ -124,9 +128,9 @@ static char *
 random_text(int n)
 {
 	static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789_";
-	unsigned char *bytes = palloc(n);
-	char	   *text = palloc(n + 1);
-	int			i;
+	unsigned char	 *bytes = palloc(n);
+	char			 *text = palloc(n + 1);
+	int				  i;
 
 	random_fill(bytes, n);
 	for (i = 0; i < n; i++)
@@ -139,14 +143,15 @@ static char *
 password_hash(const char *password)
 {
 	unsigned char salt[SALT_BYTES];
-	char	   *encoded = palloc(ENCODED_MOST);
-	int			rc;
+	char		 *encoded = palloc(ENCODED_MOST);
+	int			  rc;
 
 	random_fill(salt, SALT_BYTES);
 	rc = argon2id_hash_encoded(argon2_passes, argon2_memory, 1, password, strlen(password), salt, SALT_BYTES,
 							   HASH_BYTES, encoded, ENCODED_MOST);
 	if (rc != ARGON2_OK)
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not hash a password: %s", argon2_error_message(rc))));
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not hash a password: %s", argon2_error_message(rc))));
 	return encoded;
 }
 
@@ -168,8 +173,8 @@ password_matches(const char *password, const char *hash)
 static char *
 email_arg(NullableDatum value)
 {
-	char	   *email = request_required_text(value, "email", 254);
-	char	   *at = strchr(email, '@');
+	char *email = request_required_text(value, "email", 254);
+	char *at = strchr(email, '@');
 
 	if (at == NULL || at == email || at[1] == '\0' || strchr(at + 1, '@') != NULL || strpbrk(email, " \t\r\n") != NULL)
 		rental_raise(invalid_value, errmsg("this is not an e-mail address"), errfield("email"));
@@ -180,8 +185,8 @@ email_arg(NullableDatum value)
 static char *
 password_arg(NullableDatum value)
 {
-	char	   *password;
-	int			length;
+	char *password;
+	int	  length;
 
 	request_required(value, "password");
 	password = normalise(TextDatumGetCString(value.value));
@@ -195,7 +200,7 @@ password_arg(NullableDatum value)
 static pg_uuid_t *
 user_make(const char *email, const char *password, const char *name, const char *phone, const char *role)
 {
-	pg_uuid_t  *id = DatumGetUUIDP(uuid7_datum());
+	pg_uuid_t *id = DatumGetUUIDP(uuid7_datum());
 
 	if (plan_run(&user_insert, VALUE(UUIDPGetDatum(id)), VALUE(CStringGetTextDatum(email)),
 				 VALUE(CStringGetTextDatum(password_hash(password))), VALUE(CStringGetTextDatum(normalise(name))),
@@ -208,18 +213,19 @@ user_make(const char *email, const char *password, const char *name, const char 
 static pg_uuid_t *
 vendor_make(const char *name, const char *currency, const char *time_zone)
 {
-	pg_uuid_t  *id = DatumGetUUIDP(uuid7_datum());
-	char	   *slug = slug_from(name);
-	char	   *tried = slug;
-	int			i;
-	Datum		now = TimestampTzGetDatum(rental_now());
+	pg_uuid_t *id = DatumGetUUIDP(uuid7_datum());
+	char	  *slug = slug_from(name);
+	char	  *tried = slug;
+	int		   i;
+	Datum	   now = TimestampTzGetDatum(rental_now());
 
 	if (strlen(currency) != 3 || strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
 		rental_raise(invalid_value, errmsg("currency must be a code of ISO 4217, such as EUR"), errfield("currency"));
 	period_zone(time_zone);
 	for (i = 0; plan_run(&vendor_insert, VALUE(UUIDPGetDatum(id)), VALUE(CStringGetTextDatum(name)),
 						 VALUE(CStringGetTextDatum(tried)), VALUE(CStringGetTextDatum(currency)),
-						 VALUE(CStringGetTextDatum(time_zone)), VALUE(now)) == 0; i++)
+						 VALUE(CStringGetTextDatum(time_zone)), VALUE(now)) == 0;
+		 i++)
 	{
 		if (i == 5)
 			rental_raise(already_exists, errmsg("a vendor of this name exists already"), errfield("business_name"));
@@ -241,7 +247,7 @@ member_make(const pg_uuid_t *vendor_id, const pg_uuid_t *user_id)
 static Datum
 token_hash(const char *token)
 {
-	bytea	   *hash = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	bytea			  *hash = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 
 	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
@@ -257,8 +263,8 @@ static char *
 token_make(void)
 {
 	unsigned char bytes[REFRESH_BYTES];
-	char	   *token = palloc(2 * REFRESH_BYTES + 1);
-	int			i;
+	char		 *token = palloc(2 * REFRESH_BYTES + 1);
+	int			  i;
 
 	random_fill(bytes, REFRESH_BYTES);
 	for (i = 0; i < REFRESH_BYTES; i++)
@@ -272,9 +278,9 @@ session_answer(FunctionCallInfo fcinfo, const pg_uuid_t *session_id, const pg_uu
 			   NullableDatum vendor_id, const char *refresh, TimestampTz expires_at)
 {
 	StringInfoData claims;
-	TupleDesc	desc;
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	TupleDesc	   desc;
+	Datum		   values[3];
+	bool		   nulls[3] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "a session is a composite");
@@ -309,15 +315,15 @@ PG_FUNCTION_INFO_V1(auth_signup);
 Datum
 auth_signup(PG_FUNCTION_ARGS)
 {
-	char	   *email = email_arg(FCARG(0));
-	char	   *password = password_arg(FCARG(1));
-	char	   *name = request_required_text(FCARG(2), "name", 200);
-	char	   *role = request_required_text(FCARG(3), "role", 20);
-	char	   *phone = request_text(FCARG(4), "phone", 40);
-	pg_uuid_t  *user_id;
+	char		 *email = email_arg(FCARG(0));
+	char		 *password = password_arg(FCARG(1));
+	char		 *name = request_required_text(FCARG(2), "name", 200);
+	char		 *role = request_required_text(FCARG(3), "role", 20);
+	char		 *phone = request_text(FCARG(4), "phone", 40);
+	pg_uuid_t	 *user_id;
 	NullableDatum vendor_id = NULLVALUE;
-	bool		is_vendor = strcmp(role, "vendor") == 0;
-	Datum		result;
+	bool		  is_vendor = strcmp(role, "vendor") == 0;
+	Datum		  result;
 
 	if (!is_vendor && strcmp(role, "customer") != 0)
 		rental_raise(invalid_value, errmsg("role must be customer or vendor"), errfield("role"));
@@ -330,9 +336,9 @@ auth_signup(PG_FUNCTION_ARGS)
 	user_id = user_make(email, password, name, phone, role);
 	if (is_vendor)
 	{
-		pg_uuid_t  *vendor = vendor_make(request_required_text(FCARG(5), "business_name", 200),
-										 request_required_text(FCARG(6), "currency", 3),
-										 request_required_text(FCARG(7), "time_zone", 60));
+		pg_uuid_t *vendor = vendor_make(request_required_text(FCARG(5), "business_name", 200),
+										request_required_text(FCARG(6), "currency", 3),
+										request_required_text(FCARG(7), "time_zone", 60));
 
 		member_make(vendor, user_id);
 		vendor_id = VALUE(UUIDPGetDatum(vendor));
@@ -346,10 +352,10 @@ PG_FUNCTION_INFO_V1(auth_login);
 Datum
 auth_login(PG_FUNCTION_ARGS)
 {
-	char	   *email = email_arg(FCARG(0));
-	char	   *password;
-	bool		known;
-	Datum		result;
+	char *email = email_arg(FCARG(0));
+	char *password;
+	bool  known;
+	Datum result;
 
 	request_required(FCARG(1), "password");
 	password = normalise(TextDatumGetCString(PG_GETARG_DATUM(1)));
@@ -366,9 +372,9 @@ PG_FUNCTION_INFO_V1(auth_refresh);
 Datum
 auth_refresh(PG_FUNCTION_ARGS)
 {
-	char	   *old = request_required_text(FCARG(0), "refresh", 200);
-	char	   *refresh = token_make();
-	Datum		result;
+	char *old = request_required_text(FCARG(0), "refresh", 200);
+	char *refresh = token_make();
+	Datum result;
 
 	plan_open();
 	if (plan_run(&session_rotate, VALUE(token_hash(old)), VALUE(token_hash(refresh)),
@@ -384,7 +390,7 @@ PG_FUNCTION_INFO_V1(auth_logout);
 Datum
 auth_logout(PG_FUNCTION_ARGS)
 {
-	char	   *refresh = request_required_text(FCARG(0), "refresh", 200);
+	char *refresh = request_required_text(FCARG(0), "refresh", 200);
 
 	plan_open();
 	plan_run(&session_revoke, VALUE(token_hash(refresh)), VALUE(TimestampTzGetDatum(rental_now())));
@@ -396,7 +402,7 @@ PG_FUNCTION_INFO_V1(user_me);
 Datum
 user_me(PG_FUNCTION_ARGS)
 {
-	const Actor *who = actor_require_user();
+	const Actor	 *who = actor_require_user();
 	NullableDatum user;
 
 	plan_open();
@@ -431,9 +437,9 @@ vendor_get(PG_FUNCTION_ARGS)
 static Datum
 new_account(FunctionCallInfo fcinfo, const char *role, const char *email, const char *password)
 {
-	Datum		values[3] = {CStringGetTextDatum(role), CStringGetTextDatum(email), CStringGetTextDatum(password)};
-	bool		nulls[3] = {false};
-	TupleDesc	desc;
+	Datum	  values[3] = {CStringGetTextDatum(role), CStringGetTextDatum(email), CStringGetTextDatum(password)};
+	bool	  nulls[3] = {false};
+	TupleDesc desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "a new account is a composite");
@@ -445,11 +451,11 @@ PG_FUNCTION_INFO_V1(account_create);
 Datum
 account_create(PG_FUNCTION_ARGS)
 {
-	char	   *email = email_arg(FCARG(0));
-	char	   *name = request_required_text(FCARG(1), "name", 200);
-	char	   *role = request_required_text(FCARG(2), "role", 20);
-	char	   *password = random_text(20);
-	pg_uuid_t  *user_id;
+	char	  *email = email_arg(FCARG(0));
+	char	  *name = request_required_text(FCARG(1), "name", 200);
+	char	  *role = request_required_text(FCARG(2), "role", 20);
+	char	  *password = random_text(20);
+	pg_uuid_t *user_id;
 
 	actor_require_admin();
 	if (strcmp(role, "customer") != 0 && strcmp(role, "vendor") != 0 && strcmp(role, "admin") != 0)
@@ -472,8 +478,8 @@ PG_FUNCTION_INFO_V1(admin_create);
 Datum
 admin_create(PG_FUNCTION_ARGS)
 {
-	char	   *email = email_arg(FCARG(0));
-	char	   *password = random_text(20);
+	char *email = email_arg(FCARG(0));
+	char *password = random_text(20);
 
 	actor_require_admin();
 	plan_open();

@@ -15,27 +15,32 @@
 #include "utils/builtins.h"
 
 PLAN(invoice_of_order, "SELECT number FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
-PLAN(invoice_insert,
-	 "INSERT INTO rental.invoices (id, vendor_id, order_id, number, status, currency, subtotal, tax, total, issued_at, created_at) "
-	 "VALUES ($1, $2, $3, $4, 'issued', $5, $6, $7, $8, $9, $9)",
-	 UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID);
-PLAN(lines_insert,
-	 "INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, description, quantity, unit_price, total, start_at, end_at) "
-	 "SELECT i.vendor_id, $2, row_number() OVER (ORDER BY i.id), p.name, i.quantity, i.unit_price, i.total, i.start_at, i.end_at "
-	 "FROM rental.order_items i JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id WHERE i.order_id = $1",
-	 UUIDOID, UUIDOID);
+PLAN(
+	invoice_insert,
+	"INSERT INTO rental.invoices (id, vendor_id, order_id, number, status, currency, subtotal, tax, total, issued_at, created_at) "
+	"VALUES ($1, $2, $3, $4, 'issued', $5, $6, $7, $8, $9, $9)",
+	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID);
+PLAN(
+	lines_insert,
+	"INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, description, quantity, unit_price, total, start_at, end_at) "
+	"SELECT i.vendor_id, $2, row_number() OVER (ORDER BY i.id), p.name, i.quantity, i.unit_price, i.total, i.start_at, i.end_at "
+	"FROM rental.order_items i JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id WHERE i.order_id = $1",
+	UUIDOID, UUIDOID);
 PLAN(invoice_row, "SELECT v, v.customer_id, v.vendor_id FROM rental.invoice_view v WHERE v.id = $1", UUIDOID);
 
 #define INVOICE_SCOPE "($3 IS NULL OR v.customer_id = $3) AND ($4 IS NULL OR v.vendor_id = $4)"
 
 static PagePlans invoice_pages = {
-	.forward = PLAN_INIT("SELECT v, v.id FROM rental.invoice_view v WHERE v.id < $1 AND " INVOICE_SCOPE " ORDER BY v.id DESC LIMIT $2",
+	.forward = PLAN_INIT("SELECT v, v.id FROM rental.invoice_view v WHERE v.id < $1 AND " INVOICE_SCOPE
+						 " ORDER BY v.id DESC LIMIT $2",
 						 UUIDOID, INT4OID, UUIDOID, UUIDOID),
-	.backward = PLAN_INIT("SELECT v, v.id FROM rental.invoice_view v WHERE v.id > $1 AND " INVOICE_SCOPE " ORDER BY v.id LIMIT $2",
+	.backward = PLAN_INIT("SELECT v, v.id FROM rental.invoice_view v WHERE v.id > $1 AND " INVOICE_SCOPE
+						  " ORDER BY v.id LIMIT $2",
 						  UUIDOID, INT4OID, UUIDOID, UUIDOID),
-	.count = PLAN_INIT("SELECT count(*) FROM rental.invoices n JOIN rental.orders o ON o.id = n.order_id AND o.vendor_id = n.vendor_id "
-					   "WHERE ($1 IS NULL OR o.customer_id = $1) AND ($2 IS NULL OR n.vendor_id = $2)",
-					   UUIDOID, UUIDOID),
+	.count = PLAN_INIT(
+		"SELECT count(*) FROM rental.invoices n JOIN rental.orders o ON o.id = n.order_id AND o.vendor_id = n.vendor_id "
+		"WHERE ($1 IS NULL OR o.customer_id = $1) AND ($2 IS NULL OR n.vendor_id = $2)",
+		UUIDOID, UUIDOID),
 	.newest_first = true,
 };
 
@@ -45,13 +50,13 @@ Datum
 invoice_issue(PG_FUNCTION_ARGS)
 {
 	static const char *const billable[] = {"confirmed", "active", "returned", "completed"};
-	TimestampTz now = rental_now();
-	Datum		id = uuid7_datum();
-	Order		order;
-	NullableDatum row;
-	char	   *number;
-	char	   *data;
-	int			i;
+	TimestampTz				 now = rental_now();
+	Datum					 id = uuid7_datum();
+	Order					 order;
+	NullableDatum			 row;
+	char					*number;
+	char					*data;
+	int						 i;
 
 	plan_open();
 	order_lock_own(FCARG(0), &order);
@@ -63,9 +68,9 @@ invoice_issue(PG_FUNCTION_ARGS)
 	if (plan_run(&invoice_of_order, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id))) > 0)
 		rental_raise(already_exists, errmsg("the order has invoice %s already", plan_text(0, 1)));
 	number = number_next(&order.vendor_id, "INV", period_year(now, period_zone(order.time_zone)));
-	plan_run(&invoice_insert, VALUE(id), VALUE(UUIDPGetDatum(&order.vendor_id)), FCARG(0), VALUE(CStringGetTextDatum(number)),
-			 VALUE(CStringGetTextDatum(order.currency)), VALUE(order.subtotal), VALUE(order.tax), VALUE(order.total),
-			 VALUE(TimestampTzGetDatum(now)));
+	plan_run(&invoice_insert, VALUE(id), VALUE(UUIDPGetDatum(&order.vendor_id)), FCARG(0),
+			 VALUE(CStringGetTextDatum(number)), VALUE(CStringGetTextDatum(order.currency)), VALUE(order.subtotal),
+			 VALUE(order.tax), VALUE(order.total), VALUE(TimestampTzGetDatum(now)));
 	plan_run(&lines_insert, FCARG(0), VALUE(id));
 	data = psprintf("{\"number\":\"%s\"}", number);
 	order_event(&order, "invoiced", data);

@@ -19,6 +19,7 @@ PLAN(number_take,
 char *
 number_next(const pg_uuid_t *vendor_id, const char *series, int year)
 {
-	plan_run(&number_take, VALUE(UUIDPGetDatum(vendor_id)), VALUE(CStringGetTextDatum(series)), VALUE(Int32GetDatum(year)));
+	plan_run(&number_take, VALUE(UUIDPGetDatum(vendor_id)), VALUE(CStringGetTextDatum(series)),
+			 VALUE(Int32GetDatum(year)));
 	return psprintf("%s-%04d-%06lld", series, year, (long long) DatumGetInt64(plan_datum(0, 1)));
 }

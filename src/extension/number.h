@@ -9,4 +9,4 @@
 
 extern char *number_next(const pg_uuid_t *vendor_id, const char *series, int year);
 
-#endif							/* RENTAL_NUMBER_H */
+#endif /* RENTAL_NUMBER_H */

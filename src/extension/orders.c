@@ -33,40 +33,43 @@ typedef struct Transition
 	const char *action;
 	const char *from;
 	const char *to;
-	const char *actor;			/* vendor: the vendor's team and administrators; any: the customer as well */
+	const char *actor; /* vendor: the vendor's team and administrators; any: the customer as well */
 } Transition;
 
 static const Transition transitions[] = {
-	{"confirm", "pending", "confirmed", "vendor"},
-	{"cancel", "pending", "cancelled", "any"},
-	{"cancel", "confirmed", "cancelled", "any"},
-	{"dispatch", "confirmed", "active", "vendor"},
+	{"confirm", "pending", "confirmed", "vendor"}, {"cancel", "pending", "cancelled", "any"},
+	{"cancel", "confirmed", "cancelled", "any"},   {"dispatch", "confirmed", "active", "vendor"},
 	{"return", "active", "returned", "vendor"},
 };
 
-PLAN(order_insert,
-	 "INSERT INTO rental.orders (id, vendor_id, number, customer_id, status, currency, subtotal, total, note, expires_at, created_at, updated_at, "
-	 "discount, tax, deposit, paid) VALUES ($1, $2, $3, $4, 'pending', $5, $6, $6, $7, $8, $9, $9, $10, $10, $10, $10)",
-	 UUIDOID, UUIDOID, TEXTOID, UUIDOID, TEXTOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID);
-PLAN(item_insert,
-	 "INSERT INTO rental.order_items (id, vendor_id, order_id, product_id, location_id, quantity, start_at, end_at, unit_price, total) "
-	 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-	 UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID);
-PLAN(reservation_insert,
-	 "INSERT INTO rental.reservations (id, vendor_id, product_id, location_id, order_item_id, quantity, state, period, blocked, expires_at, created_at) "
-	 "VALUES ($1, $2, $3, $4, $5, $6, 'hold', $7, $8, $9, $10)",
-	 UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, INT4OID, TSTZRANGEOID, TSTZRANGEOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
-PLAN(assignment_insert,
-	 "INSERT INTO rental.unit_assignments (vendor_id, reservation_id, unit_id, blocked) "
-	 "SELECT $1, $2, u.id, $4 FROM rental.units u WHERE u.id = $3 AND u.vendor_id = $1 AND u.product_id = $5 AND u.location_id = $6 "
-	 "AND u.in_service @> $4",
-	 UUIDOID, UUIDOID, UUIDOID, TSTZRANGEOID, UUIDOID, UUIDOID);
-PLAN(unit_taken, "SELECT FROM rental.unit_assignments WHERE unit_id = $1 AND blocked && $2 AND vendor_id = $3",
-	 UUIDOID, TSTZRANGEOID, UUIDOID);
+PLAN(
+	order_insert,
+	"INSERT INTO rental.orders (id, vendor_id, number, customer_id, status, currency, subtotal, total, note, expires_at, created_at, updated_at, "
+	"discount, tax, deposit, paid) VALUES ($1, $2, $3, $4, 'pending', $5, $6, $6, $7, $8, $9, $9, $10, $10, $10, $10)",
+	UUIDOID, UUIDOID, TEXTOID, UUIDOID, TEXTOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID);
+PLAN(
+	item_insert,
+	"INSERT INTO rental.order_items (id, vendor_id, order_id, product_id, location_id, quantity, start_at, end_at, unit_price, total) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+	UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID);
+PLAN(
+	reservation_insert,
+	"INSERT INTO rental.reservations (id, vendor_id, product_id, location_id, order_item_id, quantity, state, period, blocked, expires_at, created_at) "
+	"VALUES ($1, $2, $3, $4, $5, $6, 'hold', $7, $8, $9, $10)",
+	UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, INT4OID, TSTZRANGEOID, TSTZRANGEOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
+PLAN(
+	assignment_insert,
+	"INSERT INTO rental.unit_assignments (vendor_id, reservation_id, unit_id, blocked) "
+	"SELECT $1, $2, u.id, $4 FROM rental.units u WHERE u.id = $3 AND u.vendor_id = $1 AND u.product_id = $5 AND u.location_id = $6 "
+	"AND u.in_service @> $4",
+	UUIDOID, UUIDOID, UUIDOID, TSTZRANGEOID, UUIDOID, UUIDOID);
+PLAN(unit_taken, "SELECT FROM rental.unit_assignments WHERE unit_id = $1 AND blocked && $2 AND vendor_id = $3", UUIDOID,
+	 TSTZRANGEOID, UUIDOID);
 PLAN(unit_place, "SELECT location_id FROM rental.units WHERE id = $1 AND product_id = $2", UUIDOID, UUIDOID);
-PLAN(event_insert,
-	 "INSERT INTO rental.order_events (vendor_id, order_id, kind, actor_id, data, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
-	 UUIDOID, UUIDOID, TEXTOID, UUIDOID, JSONBOID, TIMESTAMPTZOID);
+PLAN(
+	event_insert,
+	"INSERT INTO rental.order_events (vendor_id, order_id, kind, actor_id, data, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+	UUIDOID, UUIDOID, TEXTOID, UUIDOID, JSONBOID, TIMESTAMPTZOID);
 PLAN(customer_exists, "SELECT FROM rental.users WHERE id = $1 AND is_active", UUIDOID);
 PLAN(order_row, "SELECT v FROM rental.order_view v WHERE v.id = $1", UUIDOID);
 PLAN(order_owner, "SELECT customer_id, vendor_id FROM rental.orders WHERE id = $1", UUIDOID);
@@ -87,29 +90,35 @@ PLAN(assignments_end,
 	 "DELETE FROM rental.unit_assignments a USING rental.reservations r, rental.order_items i "
 	 "WHERE i.order_id = $1 AND r.order_item_id = i.id AND a.reservation_id = r.id AND lower(a.blocked) >= $2",
 	 UUIDOID, TIMESTAMPTZOID);
-PLAN(assignments_cut,
-	 "UPDATE rental.unit_assignments a SET blocked = tstzrange(lower(a.blocked), $2) FROM rental.reservations r, rental.order_items i "
-	 "WHERE i.order_id = $1 AND r.order_item_id = i.id AND a.reservation_id = r.id AND upper(a.blocked) > $2 AND lower(a.blocked) < $2",
-	 UUIDOID, TIMESTAMPTZOID);
+PLAN(
+	assignments_cut,
+	"UPDATE rental.unit_assignments a SET blocked = tstzrange(lower(a.blocked), $2) FROM rental.reservations r, rental.order_items i "
+	"WHERE i.order_id = $1 AND r.order_item_id = i.id AND a.reservation_id = r.id AND upper(a.blocked) > $2 AND lower(a.blocked) < $2",
+	UUIDOID, TIMESTAMPTZOID);
 PLAN(earliest_start, "SELECT min(start_at) FROM rental.order_items WHERE order_id = $1", UUIDOID);
 
-#define ORDER_SCOPE "($3 IS NULL OR v.customer_id = $3) AND ($4 IS NULL OR v.vendor_id = $4) AND ($5 IS NULL OR v.status = $5)"
+#define ORDER_SCOPE \
+	"($3 IS NULL OR v.customer_id = $3) AND ($4 IS NULL OR v.vendor_id = $4) AND ($5 IS NULL OR v.status = $5)"
 
 static PagePlans order_pages = {
-	.forward = PLAN_INIT("SELECT v, v.id FROM rental.order_view v WHERE v.id < $1 AND " ORDER_SCOPE " ORDER BY v.id DESC LIMIT $2",
+	.forward = PLAN_INIT("SELECT v, v.id FROM rental.order_view v WHERE v.id < $1 AND " ORDER_SCOPE
+						 " ORDER BY v.id DESC LIMIT $2",
 						 UUIDOID, INT4OID, UUIDOID, UUIDOID, TEXTOID),
-	.backward = PLAN_INIT("SELECT v, v.id FROM rental.order_view v WHERE v.id > $1 AND " ORDER_SCOPE " ORDER BY v.id LIMIT $2",
-						  UUIDOID, INT4OID, UUIDOID, UUIDOID, TEXTOID),
+	.backward =
+		PLAN_INIT("SELECT v, v.id FROM rental.order_view v WHERE v.id > $1 AND " ORDER_SCOPE " ORDER BY v.id LIMIT $2",
+				  UUIDOID, INT4OID, UUIDOID, UUIDOID, TEXTOID),
 	.count = PLAN_INIT("SELECT count(*) FROM rental.orders v WHERE ($1 IS NULL OR v.customer_id = $1) "
 					   "AND ($2 IS NULL OR v.vendor_id = $2) AND ($3 IS NULL OR v.status = $3)",
 					   UUIDOID, UUIDOID, TEXTOID),
 	.newest_first = true,
 };
 static PagePlans event_pages = {
-	.forward = PLAN_INIT("SELECT v, v.id FROM rental.order_event_view v WHERE v.id > $1 AND v.order_id = $3 ORDER BY v.id LIMIT $2",
-						 UUIDOID, INT4OID, UUIDOID),
-	.backward = PLAN_INIT("SELECT v, v.id FROM rental.order_event_view v WHERE v.id < $1 AND v.order_id = $3 ORDER BY v.id DESC LIMIT $2",
-						  UUIDOID, INT4OID, UUIDOID),
+	.forward = PLAN_INIT(
+		"SELECT v, v.id FROM rental.order_event_view v WHERE v.id > $1 AND v.order_id = $3 ORDER BY v.id LIMIT $2",
+		UUIDOID, INT4OID, UUIDOID),
+	.backward = PLAN_INIT(
+		"SELECT v, v.id FROM rental.order_event_view v WHERE v.id < $1 AND v.order_id = $3 ORDER BY v.id DESC LIMIT $2",
+		UUIDOID, INT4OID, UUIDOID),
 	.count = PLAN_INIT("SELECT count(*) FROM rental.order_events WHERE order_id = $1", UUIDOID),
 };
 
@@ -117,23 +126,22 @@ static PagePlans event_pages = {
 
 typedef struct OrderItem
 {
-	int			index;			/* in the request */
+	int			  index; /* in the request */
 	RequestObject request;
-	Product		product;
-	int32		quantity;
-	Period		period;
-	Period		blocked;
-	pg_uuid_t	location_id;
-	pg_uuid_t  *unit_ids;
-	int			nunits;
-	Price		price;
-	Datum		total;
-	Datum		id;
+	Product		  product;
+	int32		  quantity;
+	Period		  period;
+	Period		  blocked;
+	pg_uuid_t	  location_id;
+	pg_uuid_t	 *unit_ids;
+	int			  nunits;
+	Price		  price;
+	Datum		  total;
+	Datum		  id;
 } OrderItem;
 
-static const char *const item_fields[] = {
-	"product_id", "quantity", "start_at", "end_at", "location_id", "unit_ids", NULL
-};
+static const char *const item_fields[] = {"product_id",	 "quantity", "start_at", "end_at",
+										  "location_id", "unit_ids", NULL};
 
 static TimestampTz
 time_plus(TimestampTz at, Datum interval)
@@ -151,30 +159,33 @@ time_minus(TimestampTz at, Datum interval)
 static void
 item_place(OrderItem *item)
 {
-	int32		free;
+	int32 free;
 
 	if (request_uuid(&item->request, "location_id", false, &item->location_id))
 	{
 		if (!stock_is_kept(&item->product.id, &item->location_id))
-			rental_raise(not_found, errmsg("the product is not kept there"), errfield(request_path(&item->request, "location_id")));
+			rental_raise(not_found, errmsg("the product is not kept there"),
+						 errfield(request_path(&item->request, "location_id")));
 		return;
 	}
 	if (item->nunits > 0)
 	{
-		if (plan_read(&unit_place, VALUE(UUIDPGetDatum(&item->unit_ids[0])), VALUE(UUIDPGetDatum(&item->product.id))) == 0)
+		if (plan_read(&unit_place, VALUE(UUIDPGetDatum(&item->unit_ids[0])), VALUE(UUIDPGetDatum(&item->product.id))) ==
+			0)
 			rental_raise(not_found, errmsg("no unit %s of this product", uuid_text(&item->unit_ids[0])),
 						 errfield(request_path(&item->request, "unit_ids")));
 		item->location_id = *DatumGetUUIDP(plan_datum(0, 1));
 		return;
 	}
 	if (!stock_best_location(&item->product.id, &item->blocked, &item->location_id, &free))
-		rental_raise(insufficient_stock, errmsg("the product is not in stock"), errfield(request_path(&item->request, "product_id")));
+		rental_raise(insufficient_stock, errmsg("the product is not in stock"),
+					 errfield(request_path(&item->request, "product_id")));
 }
 
 static void
 item_read(OrderItem *item, const RequestList *list, int index)
 {
-	pg_uuid_t	product_id;
+	pg_uuid_t product_id;
 
 	item->index = index;
 	item->request = request_object(list, index, item_fields);
@@ -184,13 +195,16 @@ item_read(OrderItem *item, const RequestList *list, int index)
 	request_time(&item->request, "end_at", true, &item->period.end);
 	item->nunits = request_uuids(&item->request, "unit_ids", &item->unit_ids);
 	if (item->quantity < 1 || item->quantity > 1000000)
-		rental_raise(invalid_value, errmsg("quantity must be between 1 and 1000000"), errfield(request_path(&item->request, "quantity")));
+		rental_raise(invalid_value, errmsg("quantity must be between 1 and 1000000"),
+					 errfield(request_path(&item->request, "quantity")));
 	if (item->nunits > 0 && item->nunits != item->quantity)
-		rental_raise(invalid_value, errmsg("quantity and the number of unit_ids differ"), errfield(request_path(&item->request, "unit_ids")));
+		rental_raise(invalid_value, errmsg("quantity and the number of unit_ids differ"),
+					 errfield(request_path(&item->request, "unit_ids")));
 	item->period = period_check(item->period.start, item->period.end, request_path(&item->request, "end_at"));
 	product_load(&product_id, &item->product, request_path(&item->request, "product_id"));
 	if (!item->product.is_active)
-		rental_raise(invalid_value, errmsg("the product is not for rent any more"), errfield(request_path(&item->request, "product_id")));
+		rental_raise(invalid_value, errmsg("the product is not for rent any more"),
+					 errfield(request_path(&item->request, "product_id")));
 	item->blocked.start = time_minus(item->period.start, item->product.buffer_before);
 	item->blocked.end = time_plus(item->period.end, item->product.buffer_after);
 	item_place(item);
@@ -205,7 +219,7 @@ item_compare(const void *a, const void *b)
 {
 	const OrderItem *x = *(const OrderItem *const *) a;
 	const OrderItem *y = *(const OrderItem *const *) b;
-	int			order = memcmp(x->product.id.data, y->product.id.data, UUID_LEN);
+	int				 order = memcmp(x->product.id.data, y->product.id.data, UUID_LEN);
 
 	if (order == 0)
 		order = memcmp(x->location_id.data, y->location_id.data, UUID_LEN);
@@ -227,11 +241,12 @@ blame_item(void *arg)
 static void
 item_reserve(const OrderItem *item, TimestampTz expires_at, TimestampTz now)
 {
-	Datum		id = uuid7_datum();
-	Datum		blocked = period_range_datum(item->blocked.start, item->blocked.end);
-	Datum		vendor_id = UUIDPGetDatum(&item->product.vendor_id);
-	ErrorContextCallback blame = {.callback = blame_item, .arg = unconstify(OrderItem *, item), .previous = error_context_stack};
-	int			i;
+	Datum				 id = uuid7_datum();
+	Datum				 blocked = period_range_datum(item->blocked.start, item->blocked.end);
+	Datum				 vendor_id = UUIDPGetDatum(&item->product.vendor_id);
+	ErrorContextCallback blame = {
+		.callback = blame_item, .arg = unconstify(OrderItem *, item), .previous = error_context_stack};
+	int i;
 
 	error_context_stack = &blame;
 	plan_run(&reservation_insert, VALUE(id), VALUE(vendor_id), VALUE(UUIDPGetDatum(&item->product.id)),
@@ -241,14 +256,15 @@ item_reserve(const OrderItem *item, TimestampTz expires_at, TimestampTz now)
 	error_context_stack = blame.previous;
 	for (i = 0; i < item->nunits; i++)
 	{
-		Datum		unit_id = UUIDPGetDatum(&item->unit_ids[i]);
+		Datum unit_id = UUIDPGetDatum(&item->unit_ids[i]);
 
 		if (plan_run(&unit_taken, VALUE(unit_id), VALUE(blocked), VALUE(vendor_id)) > 0)
 			rental_raise(insufficient_stock, errmsg("unit %s is not free", uuid_text(&item->unit_ids[i])),
 						 errfield(request_path(&item->request, "unit_ids")));
 		if (plan_run(&assignment_insert, VALUE(vendor_id), VALUE(id), VALUE(unit_id), VALUE(blocked),
 					 VALUE(UUIDPGetDatum(&item->product.id)), VALUE(UUIDPGetDatum(&item->location_id))) == 0)
-			rental_raise(not_found, errmsg("no unit %s of this product there at that time", uuid_text(&item->unit_ids[i])),
+			rental_raise(not_found,
+						 errmsg("no unit %s of this product there at that time", uuid_text(&item->unit_ids[i])),
 						 errfield(request_path(&item->request, "unit_ids")));
 	}
 }
@@ -280,19 +296,19 @@ PG_FUNCTION_INFO_V1(order_place);
 Datum
 order_place(PG_FUNCTION_ARGS)
 {
-	const pg_uuid_t *customer_id = customer_arg(FCARG(3));
-	const Actor *who = actor_current();
-	char	   *note = request_text(FCARG(2), "note", 4000);
-	TimestampTz now = rental_now();
-	TimestampTz expires_at;
-	RequestList list;
-	Order		order = {.id = *DatumGetUUIDP(uuid7_datum())};
-	OrderItem	   *items;
+	const pg_uuid_t	 *customer_id = customer_arg(FCARG(3));
+	const Actor		 *who = actor_current();
+	char			 *note = request_text(FCARG(2), "note", 4000);
+	TimestampTz		  now = rental_now();
+	TimestampTz		  expires_at;
+	RequestList		  list;
+	Order			  order = {.id = *DatumGetUUIDP(uuid7_datum())};
+	OrderItem		 *items;
 	const OrderItem **sorted;
-	Datum		subtotal = amount_zero();
-	char	   *number;
-	NullableDatum row;
-	int			i;
+	Datum			  subtotal = amount_zero();
+	char			 *number;
+	NullableDatum	  row;
+	int				  i;
 
 	request_required(FCARG(0), "items");
 	list = request_list("items", PG_GETARG_JSONB_P(0), ORDER_MOST_ITEMS);
@@ -304,7 +320,8 @@ order_place(PG_FUNCTION_ARGS)
 		item_read(&items[i], &list, i);
 		if (!uuid_equal(&items[i].product.vendor_id, &items[0].product.vendor_id) ||
 			(!PG_ARGISNULL(1) && !uuid_equal(&items[i].product.vendor_id, PG_GETARG_UUID_P(1))))
-			rental_raise(invalid_value, errmsg("an order has one vendor"), errfield(request_path(&items[i].request, "product_id")));
+			rental_raise(invalid_value, errmsg("an order has one vendor"),
+						 errfield(request_path(&items[i].request, "product_id")));
 		subtotal = amount_add(subtotal, items[i].total);
 		sorted[i] = &items[i];
 	}
@@ -319,15 +336,18 @@ order_place(PG_FUNCTION_ARGS)
 
 	expires_at = time_plus(now, items[0].product.hold_time);
 	number = number_next(&order.vendor_id, "ORD", period_year(now, period_zone(items[0].product.time_zone)));
-	plan_run(&order_insert, VALUE(UUIDPGetDatum(&order.id)), VALUE(UUIDPGetDatum(&order.vendor_id)), VALUE(CStringGetTextDatum(number)),
-			 VALUE(UUIDPGetDatum(customer_id)), VALUE(CStringGetTextDatum(items[0].product.currency)), VALUE(subtotal),
-			 VALUE_OR_NULL(note ? CStringGetTextDatum(note) : (Datum) 0, note == NULL), VALUE(TimestampTzGetDatum(expires_at)),
-			 VALUE(TimestampTzGetDatum(now)), VALUE(amount_round(amount_zero(), items[0].product.currency)));
+	plan_run(&order_insert, VALUE(UUIDPGetDatum(&order.id)), VALUE(UUIDPGetDatum(&order.vendor_id)),
+			 VALUE(CStringGetTextDatum(number)), VALUE(UUIDPGetDatum(customer_id)),
+			 VALUE(CStringGetTextDatum(items[0].product.currency)), VALUE(subtotal),
+			 VALUE_OR_NULL(note ? CStringGetTextDatum(note) : (Datum) 0, note == NULL),
+			 VALUE(TimestampTzGetDatum(expires_at)), VALUE(TimestampTzGetDatum(now)),
+			 VALUE(amount_round(amount_zero(), items[0].product.currency)));
 	for (i = 0; i < list.count; i++)
-		plan_run(&item_insert, VALUE(items[i].id), VALUE(UUIDPGetDatum(&order.vendor_id)), VALUE(UUIDPGetDatum(&order.id)),
-				 VALUE(UUIDPGetDatum(&items[i].product.id)), VALUE(UUIDPGetDatum(&items[i].location_id)),
-				 VALUE(Int32GetDatum(items[i].quantity)), VALUE(TimestampTzGetDatum(items[i].period.start)),
-				 VALUE(TimestampTzGetDatum(items[i].period.end)), VALUE(items[i].price.unit_price), VALUE(items[i].total));
+		plan_run(&item_insert, VALUE(items[i].id), VALUE(UUIDPGetDatum(&order.vendor_id)),
+				 VALUE(UUIDPGetDatum(&order.id)), VALUE(UUIDPGetDatum(&items[i].product.id)),
+				 VALUE(UUIDPGetDatum(&items[i].location_id)), VALUE(Int32GetDatum(items[i].quantity)),
+				 VALUE(TimestampTzGetDatum(items[i].period.start)), VALUE(TimestampTzGetDatum(items[i].period.end)),
+				 VALUE(items[i].price.unit_price), VALUE(items[i].total));
 	for (i = 0; i < list.count; i++)
 		item_reserve(sorted[i], expires_at, now);
 	order_event(&order, "placed", NULL);
@@ -391,7 +411,7 @@ order_event_list(PG_FUNCTION_ARGS)
 void
 order_lock(const pg_uuid_t *id, Order *order)
 {
-	bool		found = plan_run(&order_for_update, VALUE(UUIDPGetDatum(id))) > 0;
+	bool found = plan_run(&order_for_update, VALUE(UUIDPGetDatum(id))) > 0;
 
 	if (found)
 	{
@@ -424,8 +444,8 @@ order_event(const Order *order, const char *kind, const char *json)
 {
 	const Actor *who = actor_current();
 
-	plan_run(&event_insert, VALUE(UUIDPGetDatum(&order->vendor_id)), VALUE(UUIDPGetDatum(&order->id)), VALUE(CStringGetTextDatum(kind)),
-			 VALUE_OR_NULL(UUIDPGetDatum(&who->user_id), !actor_has_user(who)),
+	plan_run(&event_insert, VALUE(UUIDPGetDatum(&order->vendor_id)), VALUE(UUIDPGetDatum(&order->id)),
+			 VALUE(CStringGetTextDatum(kind)), VALUE_OR_NULL(UUIDPGetDatum(&who->user_id), !actor_has_user(who)),
 			 VALUE_OR_NULL(json ? DirectFunctionCall1(jsonb_in, CStringGetDatum(json)) : (Datum) 0, json == NULL),
 			 VALUE(TimestampTzGetDatum(rental_now())));
 }
@@ -434,7 +454,7 @@ order_event(const Order *order, const char *kind, const char *json)
 static void
 order_act(NullableDatum id, const char *action, Order *order)
 {
-	int			i;
+	int i;
 
 	request_required(id, "order_id");
 	order_lock(DatumGetUUIDP(id.value), order);
@@ -468,7 +488,7 @@ PG_FUNCTION_INFO_V1(order_confirm);
 Datum
 order_confirm(PG_FUNCTION_ARGS)
 {
-	Order		order;
+	Order		  order;
 	NullableDatum row;
 
 	plan_open();
@@ -485,10 +505,10 @@ PG_FUNCTION_INFO_V1(order_cancel);
 Datum
 order_cancel(PG_FUNCTION_ARGS)
 {
-	char	   *reason = request_text(FCARG(1), "reason", 1000);
+	char		  *reason = request_text(FCARG(1), "reason", 1000);
 	StringInfoData data;
-	Order		order;
-	NullableDatum row;
+	Order		   order;
+	NullableDatum  row;
 
 	plan_open();
 	order_act(FCARG(0), "cancel", &order);
@@ -511,7 +531,7 @@ PG_FUNCTION_INFO_V1(order_dispatch);
 Datum
 order_dispatch(PG_FUNCTION_ARGS)
 {
-	Order		order;
+	Order		  order;
 	NullableDatum row;
 
 	plan_open();
@@ -529,10 +549,10 @@ PG_FUNCTION_INFO_V1(order_return);
 Datum
 order_return(PG_FUNCTION_ARGS)
 {
-	TimestampTz at = PG_ARGISNULL(1) ? rental_now() : PG_GETARG_TIMESTAMPTZ(1);
+	TimestampTz	   at = PG_ARGISNULL(1) ? rental_now() : PG_GETARG_TIMESTAMPTZ(1);
 	StringInfoData data;
-	Order		order;
-	NullableDatum row;
+	Order		   order;
+	NullableDatum  row;
 
 	if (at > rental_now())
 		rental_raise(invalid_value, errmsg("returned_at lies in the future"), errfield("returned_at"));
@@ -560,14 +580,14 @@ Datum
 order_transitions(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	int			i;
+	int			   i;
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (i = 0; i < lengthof(transitions); i++)
 	{
-		Datum		values[4] = {CStringGetTextDatum(transitions[i].action), CStringGetTextDatum(transitions[i].from),
-		CStringGetTextDatum(transitions[i].to), CStringGetTextDatum(transitions[i].actor)};
-		bool		nulls[4] = {false};
+		Datum values[4] = {CStringGetTextDatum(transitions[i].action), CStringGetTextDatum(transitions[i].from),
+						   CStringGetTextDatum(transitions[i].to), CStringGetTextDatum(transitions[i].actor)};
+		bool  nulls[4] = {false};
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
@@ -580,10 +600,10 @@ Datum
 order_guard(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	int			column;
-	char	   *from;
-	char	   *to;
-	int			i;
+	int			 column;
+	char		*from;
+	char		*to;
+	int			 i;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
 		!TRIGGER_FIRED_BEFORE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))

@@ -25,4 +25,4 @@ extern void order_lock(const pg_uuid_t *id, Order *order);
 extern void order_lock_own(NullableDatum id, Order *order);
 extern void order_event(const Order *order, const char *kind, const char *json);
 
-#endif							/* RENTAL_ORDERS_H */
+#endif /* RENTAL_ORDERS_H */

@@ -15,20 +15,24 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
-PLAN(payment_insert,
-	 "INSERT INTO rental.payments (id, vendor_id, order_id, invoice_id, kind, amount, currency, method, status, created_at) "
-	 "VALUES ($1, $2, $3, (SELECT id FROM rental.invoices WHERE order_id = $3 AND vendor_id = $2), 'charge', $4, $5, $6, 'succeeded', $7)",
-	 UUIDOID, UUIDOID, UUIDOID, NUMERICOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(
+	payment_insert,
+	"INSERT INTO rental.payments (id, vendor_id, order_id, invoice_id, kind, amount, currency, method, status, created_at) "
+	"VALUES ($1, $2, $3, (SELECT id FROM rental.invoices WHERE order_id = $3 AND vendor_id = $2), 'charge', $4, $5, $6, 'succeeded', $7)",
+	UUIDOID, UUIDOID, UUIDOID, NUMERICOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(order_add_paid, "UPDATE rental.orders SET paid = paid + $3, updated_at = $4 WHERE id = $1 AND vendor_id = $2",
 	 UUIDOID, UUIDOID, NUMERICOID, TIMESTAMPTZOID);
 PLAN(payment_row, "SELECT v, v.customer_id, v.vendor_id FROM rental.payment_view v WHERE v.id = $1", UUIDOID);
 
-#define PAYMENT_SCOPE "($3 IS NULL OR v.customer_id = $3) AND ($4 IS NULL OR v.vendor_id = $4) AND ($5 IS NULL OR v.order_id = $5)"
+#define PAYMENT_SCOPE \
+	"($3 IS NULL OR v.customer_id = $3) AND ($4 IS NULL OR v.vendor_id = $4) AND ($5 IS NULL OR v.order_id = $5)"
 
 static PagePlans payment_pages = {
-	.forward = PLAN_INIT("SELECT v, v.id FROM rental.payment_view v WHERE v.id < $1 AND " PAYMENT_SCOPE " ORDER BY v.id DESC LIMIT $2",
+	.forward = PLAN_INIT("SELECT v, v.id FROM rental.payment_view v WHERE v.id < $1 AND " PAYMENT_SCOPE
+						 " ORDER BY v.id DESC LIMIT $2",
 						 UUIDOID, INT4OID, UUIDOID, UUIDOID, UUIDOID),
-	.backward = PLAN_INIT("SELECT v, v.id FROM rental.payment_view v WHERE v.id > $1 AND " PAYMENT_SCOPE " ORDER BY v.id LIMIT $2",
+	.backward = PLAN_INIT("SELECT v, v.id FROM rental.payment_view v WHERE v.id > $1 AND " PAYMENT_SCOPE
+						  " ORDER BY v.id LIMIT $2",
 						  UUIDOID, INT4OID, UUIDOID, UUIDOID, UUIDOID),
 	.count = PLAN_INIT("SELECT count(*) FROM rental.payment_view v WHERE ($1 IS NULL OR v.customer_id = $1) "
 					   "AND ($2 IS NULL OR v.vendor_id = $2) AND ($3 IS NULL OR v.order_id = $3)",
@@ -41,14 +45,14 @@ PG_FUNCTION_INFO_V1(payment_record);
 Datum
 payment_record(PG_FUNCTION_ARGS)
 {
-	char	   *method = request_required_text(FCARG(2), "method", 20);
-	TimestampTz now = rental_now();
-	TimestampTz paid_at = PG_ARGISNULL(3) ? now : PG_GETARG_TIMESTAMPTZ(3);
-	Datum		id = uuid7_datum();
-	Datum		amount;
-	Order		order;
+	char		 *method = request_required_text(FCARG(2), "method", 20);
+	TimestampTz	  now = rental_now();
+	TimestampTz	  paid_at = PG_ARGISNULL(3) ? now : PG_GETARG_TIMESTAMPTZ(3);
+	Datum		  id = uuid7_datum();
+	Datum		  amount;
+	Order		  order;
 	NullableDatum row;
-	char	   *data;
+	char		 *data;
 
 	request_required(FCARG(1), "amount");
 	if (strcmp(method, "cash") != 0 && strcmp(method, "transfer") != 0 && strcmp(method, "cheque") != 0)
@@ -57,13 +61,16 @@ payment_record(PG_FUNCTION_ARGS)
 		rental_raise(invalid_value, errmsg("paid_at lies in the future"), errfield("paid_at"));
 	plan_open();
 	order_lock_own(FCARG(0), &order);
-	if (strcmp(order.status, "cancelled") == 0 || strcmp(order.status, "rejected") == 0 || strcmp(order.status, "expired") == 0)
+	if (strcmp(order.status, "cancelled") == 0 || strcmp(order.status, "rejected") == 0 ||
+		strcmp(order.status, "expired") == 0)
 		rental_raise(invalid_state, errmsg("cannot take a payment for an order that is %s", order.status));
 	amount_check(PG_GETARG_DATUM(1), order.currency, "amount");
 	amount = amount_round(PG_GETARG_DATUM(1), order.currency);
-	plan_run(&payment_insert, VALUE(id), VALUE(UUIDPGetDatum(&order.vendor_id)), FCARG(0), VALUE(amount), VALUE(CStringGetTextDatum(order.currency)),
-			 VALUE(CStringGetTextDatum(method)), VALUE(TimestampTzGetDatum(paid_at)));
-	plan_run(&order_add_paid, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)), VALUE(amount), VALUE(TimestampTzGetDatum(now)));
+	plan_run(&payment_insert, VALUE(id), VALUE(UUIDPGetDatum(&order.vendor_id)), FCARG(0), VALUE(amount),
+			 VALUE(CStringGetTextDatum(order.currency)), VALUE(CStringGetTextDatum(method)),
+			 VALUE(TimestampTzGetDatum(paid_at)));
+	plan_run(&order_add_paid, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)), VALUE(amount),
+			 VALUE(TimestampTzGetDatum(now)));
 	data = psprintf("{\"amount\":\"%s\"}", DatumGetCString(DirectFunctionCall1(numeric_out, amount)));
 	order_event(&order, "paid", data);
 	plan_run(&payment_row, VALUE(id));

@@ -19,28 +19,28 @@
 #include "utils/typcache.h"
 
 #define PERIOD_SHORTEST (15 * USECS_PER_MINUTE)
-#define PERIOD_LONGEST (INT64CONST(5) * 366 * USECS_PER_DAY)
+#define PERIOD_LONGEST	(INT64CONST(5) * 366 * USECS_PER_DAY)
 
-static char *clock_setting;
+static char		  *clock_setting;
 static TimestampTz clock_time;
-static bool clock_set;
+static bool		   clock_set;
 
 /* period_parse_time reads a time stamp; false if it is none. */
 bool
 period_parse_time(const char *text, TimestampTz *result)
 {
 	struct pg_tm tm;
-	fsec_t		fsec;
-	int			tz;
-	int			dtype;
-	int			nf;
-	char	   *field[MAXDATEFIELDS];
-	int			ftype[MAXDATEFIELDS];
-	char		buffer[MAXDATELEN + MAXDATEFIELDS];
+	fsec_t		 fsec;
+	int			 tz;
+	int			 dtype;
+	int			 nf;
+	char		*field[MAXDATEFIELDS];
+	int			 ftype[MAXDATEFIELDS];
+	char		 buffer[MAXDATELEN + MAXDATEFIELDS];
 
 	return ParseDateTime(text, buffer, sizeof(buffer), field, ftype, MAXDATEFIELDS, &nf) == 0 &&
-		DecodeDateTime(field, ftype, nf, &dtype, &tm, &fsec, &tz) == 0 && dtype == DTK_DATE &&
-		tm2timestamp(&tm, fsec, &tz, result) == 0;
+		   DecodeDateTime(field, ftype, nf, &dtype, &tm, &fsec, &tz) == 0 && dtype == DTK_DATE &&
+		   tm2timestamp(&tm, fsec, &tz, result) == 0;
 }
 
 static bool
@@ -73,10 +73,9 @@ clock_assign(const char *value, void *extra)
 void
 period_init(void)
 {
-	DefineCustomStringVariable("rental.clock",
-							   "The time that every rule goes by; empty for the real time.",
-							   "For tests, demonstrations and imports.",
-							   &clock_setting, "", PGC_SUSET, 0, clock_check, clock_assign, NULL);
+	DefineCustomStringVariable("rental.clock", "The time that every rule goes by; empty for the real time.",
+							   "For tests, demonstrations and imports.", &clock_setting, "", PGC_SUSET, 0, clock_check,
+							   clock_assign, NULL);
 }
 
 /* rental_now is the start of the transaction, or the time set by rental.clock. */
@@ -97,7 +96,7 @@ rental_now_sql(PG_FUNCTION_ARGS)
 Period
 period_check_window(TimestampTz start, TimestampTz end)
 {
-	Period		period = {start, end};
+	Period period = {start, end};
 
 	if (TIMESTAMP_NOT_FINITE(start) || TIMESTAMP_NOT_FINITE(end))
 		rental_raise(invalid_period, errmsg("a period has a start and an end"));
@@ -112,7 +111,7 @@ period_check_window(TimestampTz start, TimestampTz end)
 Period
 period_check(TimestampTz start, TimestampTz end, const char *field)
 {
-	Period		period = {start, end};
+	Period period = {start, end};
 
 	if (TIMESTAMP_NOT_FINITE(start) || TIMESTAMP_NOT_FINITE(end))
 		rental_raise(invalid_period, errmsg("a rental has a start and an end"), errfield(field));
@@ -134,9 +133,9 @@ bool
 period_from_range(Datum range, Period *period)
 {
 	TypeCacheEntry *cache = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
-	RangeBound	lower;
-	RangeBound	upper;
-	bool		empty;
+	RangeBound		lower;
+	RangeBound		upper;
+	bool			empty;
 
 	range_deserialize(cache, DatumGetRangeTypeP(range), &lower, &upper, &empty);
 	if (empty)
@@ -155,8 +154,8 @@ Datum
 period_range_datum(TimestampTz start, TimestampTz end)
 {
 	TypeCacheEntry *cache = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
-	RangeBound	lower = {0};
-	RangeBound	upper = {0};
+	RangeBound		lower = {0};
+	RangeBound		upper = {0};
 
 	lower.val = TimestampTzGetDatum(start);
 	lower.infinite = TIMESTAMP_IS_NOBEGIN(start);
@@ -170,7 +169,7 @@ period_range_datum(TimestampTz start, TimestampTz end)
 pg_tz *
 period_zone(const char *name)
 {
-	pg_tz	   *zone = pg_tzset(name);
+	pg_tz *zone = pg_tzset(name);
 
 	if (zone == NULL)
 		rental_raise(invalid_value, errmsg("time zone \"%s\" is not known", name), errfield("time_zone"));
@@ -180,7 +179,7 @@ period_zone(const char *name)
 static void
 local_time(TimestampTz at, pg_tz *zone, struct pg_tm *tm, fsec_t *fsec)
 {
-	int			tz;
+	int tz;
 
 	if (timestamp2tm(at, &tz, tm, fsec, NULL, zone) != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
@@ -196,10 +195,10 @@ period_days(const Period *period, pg_tz *zone)
 {
 	struct pg_tm start;
 	struct pg_tm end;
-	fsec_t		start_fsec;
-	fsec_t		end_fsec;
-	int64		days;
-	int64		rest;
+	fsec_t		 start_fsec;
+	fsec_t		 end_fsec;
+	int64		 days;
+	int64		 rest;
 
 	local_time(period->start, zone, &start, &start_fsec);
 	local_time(period->end, zone, &end, &end_fsec);
@@ -214,7 +213,7 @@ int
 period_year(TimestampTz at, pg_tz *zone)
 {
 	struct pg_tm tm;
-	fsec_t		fsec;
+	fsec_t		 fsec;
 
 	local_time(at, zone, &tm, &fsec);
 	return tm.tm_year;

@@ -17,13 +17,13 @@ typedef struct Period
 } Period;
 
 extern TimestampTz rental_now(void);
-extern Period period_check_window(TimestampTz start, TimestampTz end);
-extern Period period_check(TimestampTz start, TimestampTz end, const char *field);
-extern bool period_parse_time(const char *text, TimestampTz *result);
-extern bool period_from_range(Datum range, Period *period);
-extern Datum period_range_datum(TimestampTz start, TimestampTz end);
-extern pg_tz *period_zone(const char *name);
-extern int64 period_days(const Period *period, pg_tz *zone);
-extern int	period_year(TimestampTz at, pg_tz *zone);
+extern Period	   period_check_window(TimestampTz start, TimestampTz end);
+extern Period	   period_check(TimestampTz start, TimestampTz end, const char *field);
+extern bool		   period_parse_time(const char *text, TimestampTz *result);
+extern bool		   period_from_range(Datum range, Period *period);
+extern Datum	   period_range_datum(TimestampTz start, TimestampTz end);
+extern pg_tz	  *period_zone(const char *name);
+extern int64	   period_days(const Period *period, pg_tz *zone);
+extern int		   period_year(TimestampTz at, pg_tz *zone);
 
-#endif							/* RENTAL_PERIOD_H */
+#endif /* RENTAL_PERIOD_H */

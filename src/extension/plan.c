@@ -34,15 +34,15 @@ plan_close(void)
 uint64
 plan_execute(PreparedPlan *plan, const NullableDatum *args, int nargs, bool read_only)
 {
-	Datum		values[PLAN_MAX_ARGS];
-	char		nulls[PLAN_MAX_ARGS];
-	int			i;
-	int			rc;
+	Datum values[PLAN_MAX_ARGS];
+	char  nulls[PLAN_MAX_ARGS];
+	int	  i;
+	int	  rc;
 
 	Assert(nargs == plan->nargs && nargs <= PLAN_MAX_ARGS);
 	if (plan->prepared == NULL)
 	{
-		SPIPlanPtr	prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
+		SPIPlanPtr prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
 
 		if (prepared == NULL)
 			elog(ERROR, "could not prepare \"%s\": %s", plan->sql, SPI_result_code_string(SPI_result));
@@ -87,7 +87,7 @@ plan_datum(uint64 row, int column)
 NullableDatum
 plan_keep(uint64 row, int column)
 {
-	NullableDatum result = plan_value(row, column);
+	NullableDatum	  result = plan_value(row, column);
 	Form_pg_attribute attribute = TupleDescAttr(SPI_tuptable->tupdesc, column - 1);
 
 	if (!result.isnull)

@@ -30,32 +30,34 @@ typedef struct PreparedPlan
 	SPIPlanPtr	prepared;
 } PreparedPlan;
 
-#define PLAN_INIT(text, ...) \
-	{.sql = (text), .nargs = sizeof((Oid[]){__VA_ARGS__}) / sizeof(Oid), .argtypes = {__VA_ARGS__}}
-#define PLAN(name, text, ...) static PreparedPlan name = PLAN_INIT(text, __VA_ARGS__)
+#define PLAN_INIT(text, ...)                                                                            \
+	{                                                                                                   \
+		.sql = (text), .nargs = sizeof((Oid[]){__VA_ARGS__}) / sizeof(Oid), .argtypes = { __VA_ARGS__ } \
+	}
+#define PLAN(name, text, ...)	   static PreparedPlan name = PLAN_INIT(text, __VA_ARGS__)
 
 /* One argument of a plan: a datum, or a null */
-#define VALUE(datum) ((NullableDatum){.value = (datum), .isnull = false})
-#define NULLVALUE ((NullableDatum){.value = (Datum) 0, .isnull = true})
+#define VALUE(datum)			   ((NullableDatum){.value = (datum), .isnull = false})
+#define NULLVALUE				   ((NullableDatum){.value = (Datum) 0, .isnull = true})
 #define VALUE_OR_NULL(datum, null) ((NullableDatum){.value = (datum), .isnull = (null)})
 /* Argument N of the SQL function being executed, as it came */
-#define FCARG(n) (fcinfo->args[n])
+#define FCARG(n)				   (fcinfo->args[n])
 
-#define plan_run(plan, ...) \
-	plan_execute(plan, (NullableDatum[]){__VA_ARGS__}, \
-				 sizeof((NullableDatum[]){__VA_ARGS__}) / sizeof(NullableDatum), false)
+#define plan_run(plan, ...)                                                                                            \
+	plan_execute(plan, (NullableDatum[]){__VA_ARGS__}, sizeof((NullableDatum[]){__VA_ARGS__}) / sizeof(NullableDatum), \
+				 false)
 /* The same for a query that must not see changes of the running statement */
-#define plan_read(plan, ...) \
-	plan_execute(plan, (NullableDatum[]){__VA_ARGS__}, \
-				 sizeof((NullableDatum[]){__VA_ARGS__}) / sizeof(NullableDatum), true)
+#define plan_read(plan, ...)                                                                                           \
+	plan_execute(plan, (NullableDatum[]){__VA_ARGS__}, sizeof((NullableDatum[]){__VA_ARGS__}) / sizeof(NullableDatum), \
+				 true)
 
-extern void plan_open(void);
-extern void plan_close(void);
-extern uint64 plan_execute(PreparedPlan *plan, const NullableDatum *args, int nargs, bool read_only);
+extern void			 plan_open(void);
+extern void			 plan_close(void);
+extern uint64		 plan_execute(PreparedPlan *plan, const NullableDatum *args, int nargs, bool read_only);
 extern NullableDatum plan_value(uint64 row, int column);
-extern Datum plan_datum(uint64 row, int column);
+extern Datum		 plan_datum(uint64 row, int column);
 extern NullableDatum plan_keep(uint64 row, int column);
-extern char *plan_text(uint64 row, int column);
-extern Datum plan_return(FunctionCallInfo fcinfo, NullableDatum kept);
+extern char			*plan_text(uint64 row, int column);
+extern Datum		 plan_return(FunctionCallInfo fcinfo, NullableDatum kept);
 
-#endif							/* RENTAL_PLAN_H */
+#endif /* RENTAL_PLAN_H */

@@ -20,7 +20,7 @@
 Price
 price_of(const Product *product, const Period *period, const char *field)
 {
-	Price		price;
+	Price price;
 
 	if (!product->has_rate)
 		rental_raise(invalid_value, errmsg("the product has no price yet"), errfield(field));
@@ -35,9 +35,9 @@ price_of(const Product *product, const Period *period, const char *field)
 static Datum
 price_line(Oid type, const char *description, int32 days, Datum amount)
 {
-	TupleDesc	desc = TypeGetTupleDesc(type, NIL);
-	Datum		values[3] = {CStringGetTextDatum(description), Int32GetDatum(days), amount};
-	bool		nulls[3] = {false};
+	TupleDesc desc = TypeGetTupleDesc(type, NIL);
+	Datum	  values[3] = {CStringGetTextDatum(description), Int32GetDatum(days), amount};
+	bool	  nulls[3] = {false};
 
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
@@ -48,17 +48,17 @@ Datum
 product_price(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Product		product;
-	Period		period;
-	Price		price;
-	TupleDesc	desc;
-	Oid			line_type;
-	Datum		lines[2];
-	int			nlines = 0;
-	int32		quantity;
-	Datum		values[9];
-	bool		nulls[9] = {false};
-	Datum		result;
+	Product		  product;
+	Period		  period;
+	Price		  price;
+	TupleDesc	  desc;
+	Oid			  line_type;
+	Datum		  lines[2];
+	int			  nlines = 0;
+	int32		  quantity;
+	Datum		  values[9];
+	bool		  nulls[9] = {false};
+	Datum		  result;
 
 	request_required(FCARG(0), "product_id");
 	request_required(FCARG(1), "start_at");
@@ -76,11 +76,14 @@ product_price(PG_FUNCTION_ARGS)
 	price = price_of(&product, &period, "product_id");
 	MemoryContextSwitchTo(caller);
 	line_type = get_element_type(TupleDescAttr(desc, 8)->atttypid);
-	lines[nlines++] = price_line(line_type, psprintf(product.rate_days == 1 ? "first day" : "first %d days", product.rate_days),
-								 Min(price.days, product.rate_days), price.base);
+	lines[nlines++] =
+		price_line(line_type, psprintf(product.rate_days == 1 ? "first day" : "first %d days", product.rate_days),
+				   Min(price.days, product.rate_days), price.base);
 	if (price.extra_days > 0)
-		lines[nlines++] = price_line(line_type, psprintf("each further day %s", DatumGetCString(DirectFunctionCall1(numeric_out, product.rate_extra_day))),
-									 price.extra_days, price.extra);
+		lines[nlines++] = price_line(
+			line_type,
+			psprintf("each further day %s", DatumGetCString(DirectFunctionCall1(numeric_out, product.rate_extra_day))),
+			price.extra_days, price.extra);
 	values[0] = UUIDPGetDatum(&product.id);
 	values[1] = CStringGetTextDatum(product.currency);
 	values[2] = TimestampTzGetDatum(period.start);

@@ -18,7 +18,7 @@ extern void identity_init(void);
 static inline Datum
 uuid_copy_datum(const pg_uuid_t *id)
 {
-	pg_uuid_t  *copy = palloc(sizeof(pg_uuid_t));
+	pg_uuid_t *copy = palloc(sizeof(pg_uuid_t));
 
 	memcpy(copy, id, sizeof(pg_uuid_t));
 	return UUIDPGetDatum(copy);
@@ -33,4 +33,4 @@ uuid_equal(const pg_uuid_t *a, const pg_uuid_t *b)
 extern char *uuid_text(const pg_uuid_t *id);
 extern Datum uuid7_datum(void);
 
-#endif							/* RENTAL_H */
+#endif /* RENTAL_H */

@@ -14,22 +14,23 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
-PLAN(revenue,
-	 "SELECT start_at, currency, sum(orders)::bigint, sum(billed), sum(paid) FROM ("
-	 " SELECT date_trunc($3, o.created_at, v.time_zone) AS start_at, o.currency, count(*) AS orders, 0 AS billed, 0 AS paid"
-	 "  FROM rental.orders o JOIN rental.vendors v ON v.id = o.vendor_id"
-	 "  WHERE o.created_at >= $1 AND o.created_at < $2 AND ($4 IS NULL OR v.id = $4)"
-	 "  AND o.status NOT IN ('cancelled', 'rejected', 'expired') GROUP BY 1, 2"
-	 " UNION ALL"
-	 " SELECT date_trunc($3, n.issued_at, v.time_zone), n.currency, 0, sum(n.total), 0"
-	 "  FROM rental.invoices n JOIN rental.vendors v ON v.id = n.vendor_id"
-	 "  WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($4 IS NULL OR v.id = $4) GROUP BY 1, 2"
-	 " UNION ALL"
-	 " SELECT date_trunc($3, p.created_at, v.time_zone), p.currency, 0, 0, sum(p.amount)"
-	 "  FROM rental.payments p JOIN rental.vendors v ON v.id = p.vendor_id"
-	 "  WHERE p.created_at >= $1 AND p.created_at < $2 AND ($4 IS NULL OR v.id = $4) GROUP BY 1, 2"
-	 ") parts GROUP BY start_at, currency ORDER BY start_at, currency",
-	 TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID);
+PLAN(
+	revenue,
+	"SELECT start_at, currency, sum(orders)::bigint, sum(billed), sum(paid) FROM ("
+	" SELECT date_trunc($3, o.created_at, v.time_zone) AS start_at, o.currency, count(*) AS orders, 0 AS billed, 0 AS paid"
+	"  FROM rental.orders o JOIN rental.vendors v ON v.id = o.vendor_id"
+	"  WHERE o.created_at >= $1 AND o.created_at < $2 AND ($4 IS NULL OR v.id = $4)"
+	"  AND o.status NOT IN ('cancelled', 'rejected', 'expired') GROUP BY 1, 2"
+	" UNION ALL"
+	" SELECT date_trunc($3, n.issued_at, v.time_zone), n.currency, 0, sum(n.total), 0"
+	"  FROM rental.invoices n JOIN rental.vendors v ON v.id = n.vendor_id"
+	"  WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($4 IS NULL OR v.id = $4) GROUP BY 1, 2"
+	" UNION ALL"
+	" SELECT date_trunc($3, p.created_at, v.time_zone), p.currency, 0, 0, sum(p.amount)"
+	"  FROM rental.payments p JOIN rental.vendors v ON v.id = p.vendor_id"
+	"  WHERE p.created_at >= $1 AND p.created_at < $2 AND ($4 IS NULL OR v.id = $4) GROUP BY 1, 2"
+	") parts GROUP BY start_at, currency ORDER BY start_at, currency",
+	TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID);
 
 /*
  * report_vendor decides whose figures are shown: a vendor's team sees its own;
@@ -54,12 +55,12 @@ Datum
 report_revenue(PG_FUNCTION_ARGS)
 {
 	static const char *const granularities[] = {"hour", "day", "week", "month", "quarter", "year"};
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	   *granularity = request_required_text(FCARG(2), "granularity", 20);
-	NullableDatum vendor;
-	uint64		n;
-	uint64		row;
-	int			i;
+	ReturnSetInfo			*rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char					*granularity = request_required_text(FCARG(2), "granularity", 20);
+	NullableDatum			 vendor;
+	uint64					 n;
+	uint64					 row;
+	int						 i;
 
 	request_required(FCARG(0), "from");
 	request_required(FCARG(1), "to");
@@ -69,15 +70,16 @@ report_revenue(PG_FUNCTION_ARGS)
 		if (strcmp(granularity, granularities[i]) == 0)
 			break;
 	if (i == lengthof(granularities))
-		rental_raise(invalid_field, errmsg("granularity must be hour, day, week, month, quarter or year"), errfield("granularity"));
+		rental_raise(invalid_field, errmsg("granularity must be hour, day, week, month, quarter or year"),
+					 errfield("granularity"));
 	vendor = report_vendor(FCARG(3));
 	InitMaterializedSRF(fcinfo, 0);
 	plan_open();
 	n = plan_read(&revenue, FCARG(0), FCARG(1), VALUE(CStringGetTextDatum(granularity)), vendor);
 	for (row = 0; row < n; row++)
 	{
-		Datum		values[5];
-		bool		nulls[5];
+		Datum values[5];
+		bool  nulls[5];
 
 		for (i = 0; i < 5; i++)
 		{

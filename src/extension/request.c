@@ -30,10 +30,10 @@ request_list(const char *name, Jsonb *json, int most)
 RequestObject
 request_object(const RequestList *list, int index, const char *const *fields)
 {
-	RequestObject object = {psprintf("%s[%d]", list->name, index), NULL};
-	JsonbValue *value = getIthJsonbValueFromContainer(&list->json->root, index);
-	JsonbIterator *iterator;
-	JsonbValue	key;
+	RequestObject	   object = {psprintf("%s[%d]", list->name, index), NULL};
+	JsonbValue		  *value = getIthJsonbValueFromContainer(&list->json->root, index);
+	JsonbIterator	  *iterator;
+	JsonbValue		   key;
 	JsonbIteratorToken token;
 
 	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
@@ -43,16 +43,17 @@ request_object(const RequestList *list, int index, const char *const *fields)
 	iterator = JsonbIteratorInit(object.json);
 	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
 	{
-		int			i;
+		int i;
 
 		if (token != WJB_KEY)
 			continue;
 		for (i = 0; fields[i] != NULL; i++)
-			if (strlen(fields[i]) == key.val.string.len && memcmp(fields[i], key.val.string.val, key.val.string.len) == 0)
+			if (strlen(fields[i]) == key.val.string.len &&
+				memcmp(fields[i], key.val.string.val, key.val.string.len) == 0)
 				break;
 		if (fields[i] == NULL)
 		{
-			char	   *name = pnstrdup(key.val.string.val, pg_mbcliplen(key.val.string.val, key.val.string.len, 60));
+			char *name = pnstrdup(key.val.string.val, pg_mbcliplen(key.val.string.val, key.val.string.len, 60));
 
 			rental_raise(unknown_field, errmsg("%s is not known here", name), errfield(request_path(&object, name)));
 		}
@@ -90,9 +91,9 @@ static bool
 parse_uuid(const JsonbValue *json, pg_uuid_t *value)
 {
 	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-	const char *s;
-	int			i;
-	int			digits = 0;
+	const char		 *s;
+	int				  i;
+	int				  digits = 0;
 
 	if (json->type != jbvString || json->val.string.len != sizeof(form) - 1)
 		return false;
@@ -133,10 +134,10 @@ request_uuid(const RequestObject *object, const char *field, bool required, pg_u
 int
 request_uuids(const RequestObject *object, const char *field, pg_uuid_t **values)
 {
-	JsonbValue *json = field_value(object, field, false);
+	JsonbValue	   *json = field_value(object, field, false);
 	JsonbContainer *list;
-	int			i;
-	int			n;
+	int				i;
+	int				n;
 
 	if (json == NULL)
 		return 0;
@@ -163,8 +164,10 @@ request_integer(const RequestObject *object, const char *field, bool required, i
 		wrong_type(object, field, "a whole number");
 	number = NumericGetDatum(json->val.numeric);
 	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number, DirectFunctionCall1(numeric_floor, number))) ||
-		DatumGetBool(DirectFunctionCall2(numeric_gt, number, DirectFunctionCall1(int4_numeric, Int32GetDatum(PG_INT32_MAX)))) ||
-		DatumGetBool(DirectFunctionCall2(numeric_lt, number, DirectFunctionCall1(int4_numeric, Int32GetDatum(PG_INT32_MIN)))))
+		DatumGetBool(
+			DirectFunctionCall2(numeric_gt, number, DirectFunctionCall1(int4_numeric, Int32GetDatum(PG_INT32_MAX)))) ||
+		DatumGetBool(
+			DirectFunctionCall2(numeric_lt, number, DirectFunctionCall1(int4_numeric, Int32GetDatum(PG_INT32_MIN)))))
 		wrong_type(object, field, "a whole number");
 	*value = DatumGetInt32(DirectFunctionCall1(numeric_int4, number));
 	return true;
@@ -240,8 +243,8 @@ request_required(NullableDatum value, const char *field)
 char *
 request_text(NullableDatum value, const char *field, int most)
 {
-	char	   *s;
-	char	   *end;
+	char *s;
+	char *end;
 
 	if (value.isnull)
 		return NULL;
@@ -258,7 +261,7 @@ request_text(NullableDatum value, const char *field, int most)
 char *
 request_required_text(NullableDatum value, const char *field, int most)
 {
-	char	   *s;
+	char *s;
 
 	request_required(value, field);
 	s = request_text(value, field, most);

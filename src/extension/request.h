@@ -12,7 +12,7 @@
 /* A list of objects inside a request, such as items */
 typedef struct RequestList
 {
-	const char *name;			/* for error messages: items */
+	const char *name; /* for error messages: items */
 	Jsonb	   *json;
 	int			count;
 } RequestList;
@@ -22,20 +22,20 @@ extern RequestList request_list(const char *name, Jsonb *json, int most);
 /* One object of a list; fields are named as they are read */
 typedef struct RequestObject
 {
-	const char *path;			/* for error messages: items[0] */
+	const char	   *path; /* for error messages: items[0] */
 	JsonbContainer *json;
 } RequestObject;
 
 extern RequestObject request_object(const RequestList *list, int index, const char *const *fields);
-extern bool request_uuid(const RequestObject *object, const char *field, bool required, pg_uuid_t *value);
-extern bool request_integer(const RequestObject *object, const char *field, bool required, int32 *value);
-extern bool request_time(const RequestObject *object, const char *field, bool required, TimestampTz *value);
-extern int	request_uuids(const RequestObject *object, const char *field, pg_uuid_t **values);
-extern char *request_path(const RequestObject *object, const char *field);
+extern bool			 request_uuid(const RequestObject *object, const char *field, bool required, pg_uuid_t *value);
+extern bool			 request_integer(const RequestObject *object, const char *field, bool required, int32 *value);
+extern bool			 request_time(const RequestObject *object, const char *field, bool required, TimestampTz *value);
+extern int			 request_uuids(const RequestObject *object, const char *field, pg_uuid_t **values);
+extern char			*request_path(const RequestObject *object, const char *field);
 
 /* Text arguments of functions */
 extern char *request_text(NullableDatum value, const char *field, int most);
 extern char *request_required_text(NullableDatum value, const char *field, int most);
-extern void request_required(NullableDatum value, const char *field);
+extern void	 request_required(NullableDatum value, const char *field);
 
-#endif							/* RENTAL_REQUEST_H */
+#endif /* RENTAL_REQUEST_H */

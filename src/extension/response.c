@@ -25,13 +25,13 @@
 #include "utils/typcache.h"
 
 /* Headers of the running request; they live and die with its transaction */
-static StringInfo headers;
+static StringInfo		  headers;
 static LocalTransactionId headers_of;
 
 static void
 write_text(StringInfo out, text *value)
 {
-	char	   *s = text_to_cstring(value);
+	char *s = text_to_cstring(value);
 
 	escape_json(out, s);
 	pfree(s);
@@ -41,7 +41,7 @@ static void
 write_timestamp(StringInfo out, TimestampTz at)
 {
 	struct pg_tm tm;
-	fsec_t		fsec;
+	fsec_t		 fsec;
 
 	if (TIMESTAMP_NOT_FINITE(at))
 	{
@@ -50,8 +50,8 @@ write_timestamp(StringInfo out, TimestampTz at)
 	}
 	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
-	appendStringInfo(out, "\"%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
-					 tm.tm_hour, tm.tm_min, tm.tm_sec);
+	appendStringInfo(out, "\"%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min,
+					 tm.tm_sec);
 	if (fsec != 0)
 		appendStringInfo(out, ".%06d", (int) fsec);
 	appendStringInfoString(out, "Z\"");
@@ -60,15 +60,15 @@ write_timestamp(StringInfo out, TimestampTz at)
 static void
 write_array(StringInfo out, Datum value)
 {
-	ArrayType  *array = DatumGetArrayTypeP(value);
-	Oid			type = ARR_ELEMTYPE(array);
-	int16		len;
-	bool		byval;
-	char		align;
-	Datum	   *items;
-	bool	   *nulls;
-	int			n;
-	int			i;
+	ArrayType *array = DatumGetArrayTypeP(value);
+	Oid		   type = ARR_ELEMTYPE(array);
+	int16	   len;
+	bool	   byval;
+	char	   align;
+	Datum	  *items;
+	bool	  *nulls;
+	int		   n;
+	int		   i;
 
 	get_typlenbyvalalign(type, &len, &byval, &align);
 	deconstruct_array(array, type, len, byval, align, &items, &nulls, &n);
@@ -86,12 +86,12 @@ static void
 write_row(StringInfo out, Datum value)
 {
 	HeapTupleHeader row = DatumGetHeapTupleHeader(value);
-	TupleDesc	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
-	Datum	   *values = palloc(desc->natts * sizeof(Datum));
-	bool	   *nulls = palloc(desc->natts * sizeof(bool));
-	HeapTupleData tuple;
-	char		separator = '{';
-	int			i;
+	TupleDesc		desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
+	Datum		   *values = palloc(desc->natts * sizeof(Datum));
+	bool		   *nulls = palloc(desc->natts * sizeof(bool));
+	HeapTupleData	tuple;
+	char			separator = '{';
+	int				i;
 
 	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
 	ItemPointerSetInvalid(&tuple.t_self);
@@ -152,19 +152,19 @@ json_write(StringInfo out, Datum value, bool isnull, Oid type)
 			appendStringInfo(out, "\"%s\"", DatumGetCString(DirectFunctionCall1(numeric_out, value)));
 			return;
 		case JSONOID:
-			{
-				text	   *json = DatumGetTextPP(value);
+		{
+			text *json = DatumGetTextPP(value);
 
-				appendBinaryStringInfo(out, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
-				return;
-			}
+			appendBinaryStringInfo(out, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+			return;
+		}
 		case JSONBOID:
-			{
-				Jsonb	   *json = DatumGetJsonbP(value);
+		{
+			Jsonb *json = DatumGetJsonbP(value);
 
-				JsonbToCString(out, &json->root, VARSIZE(json));
-				return;
-			}
+			JsonbToCString(out, &json->root, VARSIZE(json));
+			return;
+		}
 		default:
 			break;
 	}
@@ -183,8 +183,8 @@ json_write(StringInfo out, Datum value, bool isnull, Oid type)
 		write_array(out, value);
 	else
 	{
-		Oid			output;
-		bool		varlena;
+		Oid	 output;
+		bool varlena;
 
 		getTypeOutputInfo(type, &output, &varlena);
 		escape_json(out, OidOutputFunctionCall(output, value));
@@ -214,7 +214,7 @@ Datum
 response_rows(PG_FUNCTION_ARGS)
 {
 	StringInfoData out;
-	ArrayType  *rows = PG_GETARG_ARRAYTYPE_P(0);
+	ArrayType	  *rows = PG_GETARG_ARRAYTYPE_P(0);
 
 	initStringInfo(&out);
 	appendStringInfo(&out, "{\"count\":%d,\"next\":null,\"previous\":null,\"results\":",
@@ -246,7 +246,7 @@ PG_FUNCTION_INFO_V1(response_headers);
 Datum
 response_headers(PG_FUNCTION_ARGS)
 {
-	text	   *result;
+	text *result;
 
 	if (headers == NULL || headers_of != MyProc->lxid)
 		PG_RETURN_NULL();
@@ -262,9 +262,9 @@ response_headers(PG_FUNCTION_ARGS)
 
 typedef struct PageCursor
 {
-	bool		backward;
-	bool		given;
-	pg_uuid_t	key;
+	bool	  backward;
+	bool	  given;
+	pg_uuid_t key;
 } PageCursor;
 
 static PageCursor
@@ -293,7 +293,7 @@ cursor_parse(NullableDatum cursor, bool newest_first)
 		key = "";
 	for (i = 0; i < UUID_LEN; i++)
 	{
-		unsigned	byte;
+		unsigned byte;
 
 		if (strspn(key, "0123456789abcdef") < 2 || sscanf(key, "%2x", &byte) != 1)
 			rental_raise(invalid_field, errmsg("the cursor is not one of this list"), errfield("cursor"));
@@ -309,11 +309,11 @@ cursor_parse(NullableDatum cursor, bool newest_first)
 static char *
 page_url(const char *direction, const pg_uuid_t *key)
 {
-	const char *target = actor_current()->target;
-	const char *query;
+	const char	  *target = actor_current()->target;
+	const char	  *query;
 	StringInfoData url;
-	char		separator = '?';
-	int			i;
+	char		   separator = '?';
+	int			   i;
 
 	initStringInfo(&url);
 	if (target != NULL)
@@ -347,20 +347,20 @@ page_url(const char *direction, const pg_uuid_t *key)
  * the row in column 1 and its key in column 2.
  */
 Datum
-page_return(FunctionCallInfo fcinfo, PagePlans *plans, const NullableDatum *filters, int nfilters,
-			int page_size, NullableDatum cursor, NullableDatum count)
+page_return(FunctionCallInfo fcinfo, PagePlans *plans, const NullableDatum *filters, int nfilters, int page_size,
+			NullableDatum cursor, NullableDatum count)
 {
-	PageCursor	at = cursor_parse(cursor, plans->newest_first);
-	NullableDatum args[PLAN_MAX_ARGS];
-	TupleDesc	desc;
-	Datum		values[4] = {0};
-	bool		nulls[4] = {true, true, true, false};
-	Datum	   *rows;
-	Oid			row_type;
-	uint64		found;
-	int			n;
-	int			i;
-	MemoryContext caller = CurrentMemoryContext;
+	PageCursor	   at = cursor_parse(cursor, plans->newest_first);
+	NullableDatum  args[PLAN_MAX_ARGS];
+	TupleDesc	   desc;
+	Datum		   values[4] = {0};
+	bool		   nulls[4] = {true, true, true, false};
+	Datum		  *rows;
+	Oid			   row_type;
+	uint64		   found;
+	int			   n;
+	int			   i;
+	MemoryContext  caller = CurrentMemoryContext;
 	StringInfoData link;
 
 	if (page_size < 1 || page_size > 100)
@@ -388,8 +388,8 @@ page_return(FunctionCallInfo fcinfo, PagePlans *plans, const NullableDatum *filt
 	initStringInfo(&link);
 	if (at.backward ? n > 0 : found > n)
 	{
-		Datum		key = plan_datum(at.backward ? 0 : n - 1, 2);
-		char	   *url = page_url("after", DatumGetUUIDP(key));
+		Datum key = plan_datum(at.backward ? 0 : n - 1, 2);
+		char *url = page_url("after", DatumGetUUIDP(key));
 
 		values[1] = CStringGetTextDatum(url);
 		nulls[1] = false;
@@ -397,8 +397,8 @@ page_return(FunctionCallInfo fcinfo, PagePlans *plans, const NullableDatum *filt
 	}
 	if (at.given && (at.backward ? found > n : n > 0))
 	{
-		Datum		key = plan_datum(at.backward ? n - 1 : 0, 2);
-		char	   *url = page_url("before", DatumGetUUIDP(key));
+		Datum key = plan_datum(at.backward ? n - 1 : 0, 2);
+		char *url = page_url("before", DatumGetUUIDP(key));
 
 		values[2] = CStringGetTextDatum(url);
 		nulls[2] = false;

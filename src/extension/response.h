@@ -22,11 +22,11 @@ typedef struct PagePlans
 {
 	PreparedPlan forward;
 	PreparedPlan backward;
-	PreparedPlan count;			/* the filters alone, from $1 on */
-	bool		newest_first;
+	PreparedPlan count; /* the filters alone, from $1 on */
+	bool		 newest_first;
 } PagePlans;
 
-extern Datum page_return(FunctionCallInfo fcinfo, PagePlans *plans, const NullableDatum *filters,
-						 int nfilters, int page_size, NullableDatum cursor, NullableDatum count);
+extern Datum page_return(FunctionCallInfo fcinfo, PagePlans *plans, const NullableDatum *filters, int nfilters,
+						 int page_size, NullableDatum cursor, NullableDatum count);
 
-#endif							/* RENTAL_RESPONSE_H */
+#endif /* RENTAL_RESPONSE_H */

@@ -12,7 +12,7 @@ char *
 slug_from(const char *name)
 {
 	StringInfoData slug;
-	bool		gap = false;
+	bool		   gap = false;
 
 	initStringInfo(&slug);
 	for (; *name != '\0' && slug.len < 60; name++)

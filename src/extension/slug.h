@@ -7,4 +7,4 @@
 
 extern char *slug_from(const char *name);
 
-#endif							/* RENTAL_SLUG_H */
+#endif /* RENTAL_SLUG_H */

@@ -42,9 +42,9 @@ PLAN(shortage_limit, "SELECT shortage_limit FROM rental.products WHERE id = $1 A
  */
 typedef struct OwnerRights
 {
-	Oid			user;
-	int			security;
-	int			nest;
+	Oid user;
+	int security;
+	int nest;
 } OwnerRights;
 
 static OwnerRights
@@ -55,8 +55,8 @@ owner_rights_take(void)
 	GetUserIdAndSecContext(&rights.user, &rights.security);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, rights.security | SECURITY_LOCAL_USERID_CHANGE);
 	rights.nest = NewGUCNestLevel();
-	set_config_option("search_path", "pg_catalog, rental, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-					  true, 0, false);
+	set_config_option("search_path", "pg_catalog, rental, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+					  0, false);
 	return rights;
 }
 
@@ -75,24 +75,22 @@ owner_rights_return(OwnerRights rights)
 static TimelineView
 without_expired_holds(const StockPiece *piece, const StockKey *key, bool check, const pg_uuid_t *own_id)
 {
-	OwnerRights rights = owner_rights_take();
+	OwnerRights	  rights = owner_rights_take();
 	MemoryContext caller = CurrentMemoryContext;
-	TimelineView free = piece->free;
-	uint64		n;
-	uint64		i;
+	TimelineView  free = piece->free;
+	uint64		  n;
+	uint64		  i;
 
 	plan_open();
 	n = plan_execute(&expired_holds,
-					 (NullableDatum[]){
-						 VALUE(UUIDPGetDatum(&key->product_id)), VALUE(UUIDPGetDatum(&key->location_id)),
-						 VALUE(TimestampTzGetDatum(rental_now())),
-						 VALUE(period_range_datum(piece->period.start, piece->period.end)),
-						 VALUE_OR_NULL(UUIDPGetDatum(own_id), own_id == NULL)
-					 },
+					 (NullableDatum[]){VALUE(UUIDPGetDatum(&key->product_id)), VALUE(UUIDPGetDatum(&key->location_id)),
+									   VALUE(TimestampTzGetDatum(rental_now())),
+									   VALUE(period_range_datum(piece->period.start, piece->period.end)),
+									   VALUE_OR_NULL(UUIDPGetDatum(own_id), own_id == NULL)},
 					 5, !check);
 	for (i = 0; i < n; i++)
 	{
-		Period		period;
+		Period		  period;
 		MemoryContext old = MemoryContextSwitchTo(caller);
 
 		if (period_from_range(plan_datum(i, 1), &period))
@@ -110,13 +108,13 @@ typedef struct FreeLook
 {
 	const pg_uuid_t *product_id;
 	const pg_uuid_t *location_id;
-	int32		lowest;
+	int32			 lowest;
 } FreeLook;
 
 static TimelineView
 piece_now(const StockPiece *piece, const pg_uuid_t *product_id, const pg_uuid_t *location_id)
 {
-	StockKey	key = {.product_id = *product_id, .location_id = *location_id};
+	StockKey key = {.product_id = *product_id, .location_id = *location_id};
 
 	if (piece->holds_until > rental_now())
 		return piece->free;
@@ -126,7 +124,7 @@ piece_now(const StockPiece *piece, const pg_uuid_t *product_id, const pg_uuid_t 
 static bool
 look_lowest(const StockPiece *piece, void *arg)
 {
-	FreeLook   *look = arg;
+	FreeLook	*look = arg;
 	TimelineView free = piece_now(piece, look->product_id, look->location_id);
 
 	look->lowest = Min(look->lowest, timeline_lowest(&free, &piece->period, NULL));
@@ -137,7 +135,7 @@ look_lowest(const StockPiece *piece, void *arg)
 int32
 stock_free(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window)
 {
-	FreeLook	look = {product_id, location_id, PG_INT32_MAX};
+	FreeLook look = {product_id, location_id, PG_INT32_MAX};
 
 	if (!chunk_read(product_id, location_id, window, look_lowest, &look))
 		return 0;
@@ -148,8 +146,8 @@ stock_free(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Peri
 bool
 stock_is_kept(const pg_uuid_t *product_id, const pg_uuid_t *location_id)
 {
-	FreeLook	look = {product_id, location_id, PG_INT32_MAX};
-	Period		moment = {rental_now(), rental_now() + 1};
+	FreeLook look = {product_id, location_id, PG_INT32_MAX};
+	Period	 moment = {rental_now(), rental_now() + 1};
 
 	return chunk_read(product_id, location_id, &moment, look_lowest, &look);
 }
@@ -161,14 +159,14 @@ stock_is_kept(const pg_uuid_t *product_id, const pg_uuid_t *location_id)
 bool
 stock_best_location(const pg_uuid_t *product_id, const Period *window, pg_uuid_t *location_id, int32 *free)
 {
-	pg_uuid_t	at;
-	bool		found = false;
-	bool		more;
+	pg_uuid_t at;
+	bool	  found = false;
+	bool	  more;
 
 	*free = 0;
 	for (more = chunk_next_location(product_id, &at, true); more; more = chunk_next_location(product_id, &at, false))
 	{
-		int32		here = stock_free(product_id, &at, window);
+		int32 here = stock_free(product_id, &at, window);
 
 		if (!found || here > *free)
 		{
@@ -188,9 +186,9 @@ PG_FUNCTION_INFO_V1(availability);
 Datum
 availability(PG_FUNCTION_ARGS)
 {
-	Period		window;
-	pg_uuid_t	location;
-	int32		free;
+	Period	  window;
+	pg_uuid_t location;
+	int32	  free;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
@@ -209,10 +207,10 @@ typedef struct StepsLook
 {
 	const pg_uuid_t *product_id;
 	const pg_uuid_t *location_id;
-	int			count;
-	int			room;
-	TimestampTz *at;
-	int32	   *value;
+	int				 count;
+	int				 room;
+	TimestampTz		*at;
+	int32			*value;
 } StepsLook;
 
 static void
@@ -225,9 +223,9 @@ steps_append(StepsLook *steps, TimestampTz at, int32 value)
 	{
 		steps->room = Max(16, steps->room * 2);
 		steps->at = steps->at ? repalloc(steps->at, steps->room * sizeof(TimestampTz))
-			: palloc(steps->room * sizeof(TimestampTz));
-		steps->value = steps->value ? repalloc(steps->value, steps->room * sizeof(int32))
-			: palloc(steps->room * sizeof(int32));
+							  : palloc(steps->room * sizeof(TimestampTz));
+		steps->value =
+			steps->value ? repalloc(steps->value, steps->room * sizeof(int32)) : palloc(steps->room * sizeof(int32));
 	}
 	steps->at[steps->count] = at;
 	steps->value[steps->count++] = value;
@@ -236,9 +234,9 @@ steps_append(StepsLook *steps, TimestampTz at, int32 value)
 static bool
 look_steps(const StockPiece *piece, void *arg)
 {
-	StepsLook  *look = arg;
+	StepsLook	*look = arg;
 	TimelineView free = piece_now(piece, look->product_id, look->location_id);
-	int			i = timeline_locate(&free, piece->period.start);
+	int			 i = timeline_locate(&free, piece->period.start);
 
 	steps_append(look, piece->period.start, i < 0 ? free.base : free.value[i]);
 	for (i++; i < free.count && free.at[i] < piece->period.end; i++)
@@ -250,9 +248,9 @@ look_steps(const StockPiece *piece, void *arg)
 static StepsLook
 steps_merge(const StepsLook *a, const StepsLook *b)
 {
-	StepsLook	merged = {0};
-	int			i = 0;
-	int			j = 0;
+	StepsLook merged = {0};
+	int		  i = 0;
+	int		  j = 0;
 
 	if (a->count == 0)
 		return *b;
@@ -272,8 +270,8 @@ steps_merge(const StepsLook *a, const StepsLook *b)
 static bool
 steps_read(const pg_uuid_t *product_id, NullableDatum location, const Period *window, StepsLook *result)
 {
-	pg_uuid_t	at;
-	bool		more;
+	pg_uuid_t at;
+	bool	  more;
 
 	memset(result, 0, sizeof(*result));
 	if (!location.isnull)
@@ -284,7 +282,7 @@ steps_read(const pg_uuid_t *product_id, NullableDatum location, const Period *wi
 	}
 	for (more = chunk_next_location(product_id, &at, true); more; more = chunk_next_location(product_id, &at, false))
 	{
-		StepsLook	here = {product_id, &at, 0, 0, NULL, NULL};
+		StepsLook here = {product_id, &at, 0, 0, NULL, NULL};
 
 		chunk_read(product_id, &at, window, look_steps, &here);
 		*result = steps_merge(result, &here);
@@ -307,9 +305,9 @@ Datum
 availability_steps(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	StepsLook	steps;
-	Period		window;
-	int			i;
+	StepsLook	   steps;
+	Period		   window;
+	int			   i;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
@@ -319,8 +317,8 @@ availability_steps(PG_FUNCTION_ARGS)
 	steps_read(PG_GETARG_UUID_P(0), FCARG(2), &window, &steps);
 	for (i = 0; i < steps.count; i++)
 	{
-		Datum		values[3];
-		bool		nulls[3] = {false};
+		Datum values[3];
+		bool  nulls[3] = {false};
 
 		step_values(&steps, i, window.end, values);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
@@ -344,8 +342,8 @@ trigger_require(FunctionCallInfo fcinfo, TriggerEvent when)
 static Datum
 trigger_column(TriggerData *trigger, HeapTuple row, int column)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(row, column, RelationGetDescr(trigger->tg_relation), &isnull);
+	bool  isnull;
+	Datum value = heap_getattr(row, column, RelationGetDescr(trigger->tg_relation), &isnull);
 
 	if (isnull)
 		elog(ERROR, "unexpected null in column %d", column);
@@ -369,7 +367,7 @@ trigger_new_row(TriggerData *trigger)
 static int
 compare_keys(const StockKey *a, const StockKey *b)
 {
-	int			order = memcmp(a->product_id.data, b->product_id.data, UUID_LEN);
+	int order = memcmp(a->product_id.data, b->product_id.data, UUID_LEN);
 
 	if (order == 0)
 		order = memcmp(a->location_id.data, b->location_id.data, UUID_LEN);
@@ -381,10 +379,10 @@ compare_keys(const StockKey *a, const StockKey *b)
 /* What a check must know to judge, and to explain, a refusal */
 typedef struct StockClaim
 {
-	const StockKey *key;
-	const pg_uuid_t *reservation_id;	/* NULL for a change of capacity */
-	int32		quantity;
-	TimestampTz since;			/* what lies before is past and does not count */
+	const StockKey	*key;
+	const pg_uuid_t *reservation_id; /* NULL for a change of capacity */
+	int32			 quantity;
+	TimestampTz		 since; /* what lies before is past and does not count */
 } StockClaim;
 
 static int32
@@ -408,23 +406,23 @@ shortage_allowed(const StockKey *key)
 static void
 judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 {
-	StockClaim *claim = arg;
+	StockClaim	*claim = arg;
 	TimelineView truly = without_expired_holds(after, claim->key, true, claim->reservation_id);
-	int32		least = -shortage_allowed(claim->key);
-	TimestampTz at = Max(after->period.start, claim->since);
-	TimestampTz worst_at = at;
-	int32		worst = PG_INT32_MAX;
+	int32		 least = -shortage_allowed(claim->key);
+	TimestampTz	 at = Max(after->period.start, claim->since);
+	TimestampTz	 worst_at = at;
+	int32		 worst = PG_INT32_MAX;
 
 	while (at < after->period.end)
 	{
 		const TimelineView *views[] = {&before->free, &after->free, &truly};
-		TimestampTz next = after->period.end;
-		int32		value[3];
-		int			i;
+		TimestampTz			next = after->period.end;
+		int32				value[3];
+		int					i;
 
 		for (i = 0; i < 3; i++)
 		{
-			int			step = timeline_locate(views[i], at);
+			int step = timeline_locate(views[i], at);
 
 			value[i] = step < 0 ? views[i]->base : views[i]->value[step];
 			if (step + 1 < views[i]->count)
@@ -472,16 +470,16 @@ typedef struct Taking
 	StockKey	key;
 	pg_uuid_t	id;
 	Period		period;
-	int32		quantity;		/* 0: nothing */
+	int32		quantity; /* 0: nothing */
 	bool		is_hold;
-	TimestampTz expires_at;		/* infinity if it is no hold */
+	TimestampTz expires_at; /* infinity if it is no hold */
 } Taking;
 
 static Taking
 taking_of_row(TriggerData *trigger, HeapTuple row)
 {
-	Taking		taking = {0};
-	char	   *state;
+	Taking taking = {0};
+	char  *state;
 
 	taking.expires_at = DT_NOEND;
 	if (row == NULL)
@@ -505,9 +503,9 @@ static void
 taking_change(const Taking *old, const Taking *new)
 {
 	const Taking *live = new->quantity > 0 ? new : old;
-	StockClaim	claim = {&live->key, &live->id, new->quantity, DT_NOBEGIN};
-	StockShift	shifts[2];
-	int			n = 0;
+	StockClaim	  claim = {&live->key, &live->id, new->quantity, DT_NOBEGIN};
+	StockShift	  shifts[2];
+	int			  n = 0;
 
 	if (old->quantity > 0)
 		shifts[n++] = (StockShift){old->period, old->quantity};
@@ -528,16 +526,17 @@ Datum
 stock_reservation_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	Taking		nothing = {.expires_at = DT_NOEND};
-	Taking		old;
-	Taking		new;
-	int			order;
+	Taking		 nothing = {.expires_at = DT_NOEND};
+	Taking		 old;
+	Taking new;
+	int order;
 
 	trigger_require(fcinfo, TRIGGER_EVENT_AFTER);
 	old = taking_of_row(trigger, trigger_old_row(trigger));
 	new = taking_of_row(trigger, trigger_new_row(trigger));
-	if (old.quantity == new.quantity && old.period.start == new.period.start && old.period.end == new.period.end &&
-		old.is_hold == new.is_hold && old.expires_at == new.expires_at && compare_keys(&old.key, &new.key) == 0)
+	if (old.quantity == new.quantity && old.period.start == new.period.start &&old.period.end ==
+											new.period.end &&old.is_hold == new.is_hold &&old.expires_at ==
+											new.expires_at &&compare_keys(&old.key, &new.key) == 0)
 		return PointerGetDatum(NULL);
 	order = old.quantity == 0 || new.quantity == 0 ? 0 : compare_keys(&old.key, &new.key);
 	if (order == 0)
@@ -560,7 +559,7 @@ stock_reservation_changed(PG_FUNCTION_ARGS)
 static void
 capacity_change(const StockKey *key, const StockShift *shifts, int n)
 {
-	StockClaim	claim = {key, NULL, 0, rental_now()};
+	StockClaim claim = {key, NULL, 0, rental_now()};
 
 	chunk_shift_capacity(key, shifts, n, judge_claim, &claim);
 }
@@ -579,9 +578,9 @@ Datum
 stock_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	HeapTuple	new;
-	StockKey	key;
-	int32		quantity;
+	HeapTuple new;
+	StockKey key;
+	int32	 quantity;
 
 	trigger_require(fcinfo, TRIGGER_EVENT_AFTER);
 	new = trigger_new_row(trigger);
@@ -593,8 +592,8 @@ stock_changed(PG_FUNCTION_ARGS)
 		chunk_open_stock(&key, quantity);
 	else
 	{
-		int32		was = DatumGetInt32(trigger_column(trigger, trigger->tg_trigtuple, STOCK_QUANTITY));
-		StockShift	shift = {{DT_NOBEGIN, DT_NOEND}, quantity - was};
+		int32	   was = DatumGetInt32(trigger_column(trigger, trigger->tg_trigtuple, STOCK_QUANTITY));
+		StockShift shift = {{DT_NOBEGIN, DT_NOEND}, quantity - was};
 
 		if (shift.delta != 0)
 			capacity_change(&key, &shift, 1);
@@ -618,11 +617,11 @@ Datum
 unit_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	HeapTuple	rows[2];
-	StockKey	keys[2];
-	StockShift	shifts[2];
-	int			n = 0;
-	int			i;
+	HeapTuple	 rows[2];
+	StockKey	 keys[2];
+	StockShift	 shifts[2];
+	int			 n = 0;
+	int			 i;
 
 	trigger_require(fcinfo, TRIGGER_EVENT_AFTER);
 	rows[0] = trigger_old_row(trigger);
@@ -669,16 +668,16 @@ PG_FUNCTION_INFO_V1(product_availability);
 Datum
 product_availability(PG_FUNCTION_ARGS)
 {
-	Product		product;
-	Period		window;
-	StepsLook	steps;
-	TupleDesc	desc;
-	TupleDesc	step_desc;
-	Oid			step_type;
-	Datum	   *results;
-	Datum		values[3];
-	bool		nulls[3] = {false};
-	int			i;
+	Product	  product;
+	Period	  window;
+	StepsLook steps;
+	TupleDesc desc;
+	TupleDesc step_desc;
+	Oid		  step_type;
+	Datum	 *results;
+	Datum	  values[3];
+	bool	  nulls[3] = {false};
+	int		  i;
 
 	request_required(FCARG(0), "product_id");
 	request_required(FCARG(1), "from");
@@ -697,7 +696,7 @@ product_availability(PG_FUNCTION_ARGS)
 	results = palloc(steps.count * sizeof(Datum));
 	for (i = 0; i < steps.count; i++)
 	{
-		Datum		step[3];
+		Datum step[3];
 
 		step_values(&steps, i, window.end, step);
 		results[i] = HeapTupleGetDatum(heap_form_tuple(step_desc, step, nulls));
@@ -711,28 +710,30 @@ product_availability(PG_FUNCTION_ARGS)
 
 /* Rebuilding: all timelines anew from stock, units and reservations */
 
-PLAN(rebuild_lock, "LOCK TABLE rental.stock, rental.units, rental.reservations, rental.timelines IN SHARE ROW EXCLUSIVE MODE", );
+PLAN(rebuild_lock,
+	 "LOCK TABLE rental.stock, rental.units, rental.reservations, rental.timelines IN SHARE ROW EXCLUSIVE MODE", );
 PLAN(rebuild_clear, "DELETE FROM rental.timelines", );
 PLAN(rebuild_heads,
 	 "INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, free) "
 	 "SELECT product_id, location_id, '-infinity', vendor_id, '-infinity', rental.timeline_agg(period, quantity) "
 	 "FROM rental.stock_capacity GROUP BY product_id, location_id, vendor_id", );
-PLAN(rebuild_chunks,
-	 "INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, holds_until, free) "
-	 "SELECT h.product_id, h.location_id, c.lower, h.vendor_id, c.upper, "
-	 " COALESCE(CASE WHEN t.holds THEN (SELECT min(r.expires_at) FROM rental.reservations r WHERE r.product_id = h.product_id "
-	 "  AND r.location_id = h.location_id AND r.state = 'hold' AND r.blocked && tstzrange(c.lower, c.upper)) END, 'infinity'), c.chunk "
-	 "FROM (SELECT product_id, location_id, rental.timeline_agg(blocked, -quantity) AS taken, bool_or(state = 'hold') AS holds "
-	 " FROM rental.reservations WHERE state <> 'released' GROUP BY product_id, location_id) t "
-	 "JOIN rental.timelines h ON h.product_id = t.product_id AND h.location_id = t.location_id AND h.lower = '-infinity', "
-	 "LATERAL rental.timeline_chunks(h.free, rental.timeline_merge(h.free, t.taken)) c", );
+PLAN(
+	rebuild_chunks,
+	"INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, holds_until, free) "
+	"SELECT h.product_id, h.location_id, c.lower, h.vendor_id, c.upper, "
+	" COALESCE(CASE WHEN t.holds THEN (SELECT min(r.expires_at) FROM rental.reservations r WHERE r.product_id = h.product_id "
+	"  AND r.location_id = h.location_id AND r.state = 'hold' AND r.blocked && tstzrange(c.lower, c.upper)) END, 'infinity'), c.chunk "
+	"FROM (SELECT product_id, location_id, rental.timeline_agg(blocked, -quantity) AS taken, bool_or(state = 'hold') AS holds "
+	" FROM rental.reservations WHERE state <> 'released' GROUP BY product_id, location_id) t "
+	"JOIN rental.timelines h ON h.product_id = t.product_id AND h.location_id = t.location_id AND h.lower = '-infinity', "
+	"LATERAL rental.timeline_chunks(h.free, rental.timeline_merge(h.free, t.taken)) c", );
 
 /* stock_rebuild() -> number of rows written */
 PG_FUNCTION_INFO_V1(stock_rebuild);
 Datum
 stock_rebuild(PG_FUNCTION_ARGS)
 {
-	int64		rows;
+	int64 rows;
 
 	actor_require_admin();
 	plan_open();

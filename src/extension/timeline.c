@@ -27,12 +27,12 @@ timeline_view(const Timeline *timeline)
 
 typedef struct Builder
 {
-	int32		base;
-	int32		count;
-	int32		last;
-	int32		room;
+	int32		 base;
+	int32		 count;
+	int32		 last;
+	int32		 room;
 	TimestampTz *at;
-	int32	   *value;
+	int32		*value;
 } Builder;
 
 static void
@@ -63,7 +63,7 @@ builder_step(Builder *builder, TimestampTz at, int32 value)
 static Timeline *
 builder_end(Builder *builder)
 {
-	Timeline   *result;
+	Timeline *result;
 
 	if (builder->count > TIMELINE_MAX_STEPS)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -83,7 +83,7 @@ builder_end(Builder *builder)
 static int32
 add_checked(int32 a, int32 b)
 {
-	int32		sum;
+	int32 sum;
 
 	if (pg_add_s32_overflow(a, b, &sum))
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("timeline value out of range")));
@@ -93,7 +93,7 @@ add_checked(int32 a, int32 b)
 Timeline *
 timeline_constant(int32 value)
 {
-	Builder		builder;
+	Builder builder;
 
 	builder_begin(&builder, value, 1);
 	return builder_end(&builder);
@@ -102,11 +102,11 @@ timeline_constant(int32 value)
 Timeline *
 timeline_sum(const TimelineView *a, const TimelineView *b)
 {
-	Builder		builder;
-	int32		va = a->base;
-	int32		vb = b->base;
-	int			i = 0;
-	int			j = 0;
+	Builder builder;
+	int32	va = a->base;
+	int32	vb = b->base;
+	int		i = 0;
+	int		j = 0;
 
 	builder_begin(&builder, add_checked(va, vb), a->count + b->count);
 	while (i < a->count || j < b->count)
@@ -131,8 +131,8 @@ Timeline *
 timeline_shift(const TimelineView *timeline, const Period *period, int32 delta)
 {
 	TimelineView pulse = {0};
-	TimestampTz at[2];
-	int32		value[2];
+	TimestampTz	 at[2];
+	int32		 value[2];
 
 	if (TIMESTAMP_IS_NOBEGIN(period->start))
 		pulse.base = delta;
@@ -155,12 +155,12 @@ timeline_shift(const TimelineView *timeline, const Period *period, int32 delta)
 int
 timeline_locate(const TimelineView *timeline, TimestampTz at)
 {
-	int			low = 0;
-	int			high = timeline->count;
+	int low = 0;
+	int high = timeline->count;
 
 	while (low < high)
 	{
-		int			middle = (low + high) / 2;
+		int middle = (low + high) / 2;
 
 		if (timeline->at[middle] <= at)
 			low = middle + 1;
@@ -186,8 +186,8 @@ timeline_value(const TimelineView *timeline, TimestampTz at)
 int32
 timeline_lowest(const TimelineView *timeline, const Period *window, TimestampTz *where)
 {
-	int			i = timeline_locate(timeline, window->start);
-	int32		lowest = value_of_step(timeline, i);
+	int	  i = timeline_locate(timeline, window->start);
+	int32 lowest = value_of_step(timeline, i);
 
 	if (where != NULL)
 		*where = window->start;
@@ -206,8 +206,8 @@ timeline_lowest(const TimelineView *timeline, const Period *window, TimestampTz 
 static int32
 timeline_highest(const TimelineView *timeline, const Period *window)
 {
-	int			i = timeline_locate(timeline, window->start);
-	int32		highest = value_of_step(timeline, i);
+	int	  i = timeline_locate(timeline, window->start);
+	int32 highest = value_of_step(timeline, i);
 
 	for (i++; i < timeline->count && timeline->at[i] < window->end; i++)
 		highest = Max(highest, timeline->value[i]);
@@ -221,8 +221,8 @@ timeline_highest(const TimelineView *timeline, const Period *window)
 Timeline *
 timeline_cut(const TimelineView *timeline, const Period *extent)
 {
-	Builder		builder;
-	int			i = timeline_locate(timeline, extent->start);
+	Builder builder;
+	int		i = timeline_locate(timeline, extent->start);
 
 	builder_begin(&builder, value_of_step(timeline, i), timeline->count);
 	for (i++; i < timeline->count && timeline->at[i] < extent->end; i++)
@@ -251,8 +251,8 @@ skip_space(const char *s)
 static const char *
 parse_value(const char *input, const char *s, int32 *value)
 {
-	char	   *end;
-	long		parsed;
+	char *end;
+	long  parsed;
 
 	errno = 0;
 	parsed = strtol(s, &end, 10);
@@ -268,11 +268,9 @@ static void
 check_step(const Builder *builder, TimestampTz at)
 {
 	if (TIMESTAMP_NOT_FINITE(at))
-		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-						errmsg("a timeline's breakpoints are finite")));
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("a timeline's breakpoints are finite")));
 	if (builder->count > 0 && builder->at[builder->count - 1] >= at)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a timeline's breakpoints ascend")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a timeline's breakpoints ascend")));
 }
 
 PG_FUNCTION_INFO_V1(timeline_in);
@@ -297,8 +295,7 @@ timeline_in(PG_FUNCTION_ARGS)
 		end = *s == '"' ? strchr(s + 1, '"') : NULL;
 		if (end == NULL)
 			malformed(input);
-		at = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
-													 CStringGetDatum(pnstrdup(s + 1, end - s - 1)),
+		at = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(pnstrdup(s + 1, end - s - 1)),
 													 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 		s = skip_space(end + 1);
 		if (*s != ':')
@@ -316,9 +313,9 @@ PG_FUNCTION_INFO_V1(timeline_out);
 Datum
 timeline_out(PG_FUNCTION_ARGS)
 {
-	TimelineView view = timeline_view(PG_GETARG_TIMELINE_P(0));
+	TimelineView   view = timeline_view(PG_GETARG_TIMELINE_P(0));
 	StringInfoData out;
-	int			i;
+	int			   i;
 
 	initStringInfo(&out);
 	appendStringInfo(&out, "{%d", view.base);
@@ -336,19 +333,19 @@ PG_FUNCTION_INFO_V1(timeline_recv);
 Datum
 timeline_recv(PG_FUNCTION_ARGS)
 {
-	StringInfo	message = (StringInfo) PG_GETARG_POINTER(0);
-	int32		version = pq_getmsgint(message, 4);
-	int32		base = pq_getmsgint(message, 4);
-	int32		count = pq_getmsgint(message, 4);
-	Builder		builder;
-	int			i;
+	StringInfo message = (StringInfo) PG_GETARG_POINTER(0);
+	int32	   version = pq_getmsgint(message, 4);
+	int32	   base = pq_getmsgint(message, 4);
+	int32	   count = pq_getmsgint(message, 4);
+	Builder	   builder;
+	int		   i;
 
 	if (version != TIMELINE_VERSION)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 						errmsg("unknown version %d of the timeline format", version)));
 	if (count < 0 || count > TIMELINE_MAX_STEPS || (message->len - message->cursor) / 12 < count)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-						errmsg("invalid number of steps in a timeline")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION), errmsg("invalid number of steps in a timeline")));
 	builder_begin(&builder, base, count);
 	for (i = 0; i < count; i++)
 	{
@@ -364,9 +361,9 @@ PG_FUNCTION_INFO_V1(timeline_send);
 Datum
 timeline_send(PG_FUNCTION_ARGS)
 {
-	TimelineView view = timeline_view(PG_GETARG_TIMELINE_P(0));
+	TimelineView   view = timeline_view(PG_GETARG_TIMELINE_P(0));
 	StringInfoData message;
-	int			i;
+	int			   i;
 
 	pq_begintypsend(&message);
 	pq_sendint32(&message, TIMELINE_VERSION);
@@ -385,7 +382,7 @@ timeline_send(PG_FUNCTION_ARGS)
 static Period
 period_arg(FunctionCallInfo fcinfo, int n)
 {
-	Period		period;
+	Period period;
 
 	if (!period_from_range(PG_GETARG_DATUM(n), &period))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the period is empty")));
@@ -403,9 +400,9 @@ PG_FUNCTION_INFO_V1(timeline_add);
 Datum
 timeline_add(PG_FUNCTION_ARGS)
 {
-	Timeline   *timeline = PG_GETARG_TIMELINE_P(0);
+	Timeline	*timeline = PG_GETARG_TIMELINE_P(0);
 	TimelineView view = timeline_view(timeline);
-	Period		period;
+	Period		 period;
 
 	if (!period_from_range(PG_GETARG_DATUM(1), &period))
 		PG_RETURN_POINTER(timeline);
@@ -436,7 +433,7 @@ Datum
 timeline_min(PG_FUNCTION_ARGS)
 {
 	TimelineView view = timeline_view(PG_GETARG_TIMELINE_P(0));
-	Period		window = period_arg(fcinfo, 1);
+	Period		 window = period_arg(fcinfo, 1);
 
 	PG_RETURN_INT32(timeline_lowest(&view, &window, NULL));
 }
@@ -446,7 +443,7 @@ Datum
 timeline_max(PG_FUNCTION_ARGS)
 {
 	TimelineView view = timeline_view(PG_GETARG_TIMELINE_P(0));
-	Period		window = period_arg(fcinfo, 1);
+	Period		 window = period_arg(fcinfo, 1);
 
 	PG_RETURN_INT32(timeline_highest(&view, &window));
 }
@@ -461,11 +458,11 @@ Datum
 timeline_first_fit(PG_FUNCTION_ARGS)
 {
 	TimelineView view = timeline_view(PG_GETARG_TIMELINE_P(0));
-	int32		quantity = PG_GETARG_INT32(1);
-	Datum		length = PG_GETARG_DATUM(2);
-	Period		within = period_arg(fcinfo, 3);
-	TimestampTz start = within.start;
-	int			i;
+	int32		 quantity = PG_GETARG_INT32(1);
+	Datum		 length = PG_GETARG_DATUM(2);
+	Period		 within = period_arg(fcinfo, 3);
+	TimestampTz	 start = within.start;
+	int			 i;
 
 	if (TIMESTAMP_NOT_FINITE(start))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the range has no start")));
@@ -500,7 +497,7 @@ Datum
 timeline_compact(PG_FUNCTION_ARGS)
 {
 	TimelineView view = timeline_view(PG_GETARG_TIMELINE_P(0));
-	Period		extent = {PG_GETARG_TIMESTAMPTZ(1), DT_NOEND};
+	Period		 extent = {PG_GETARG_TIMESTAMPTZ(1), DT_NOEND};
 
 	PG_RETURN_POINTER(timeline_cut(&view, &extent));
 }
@@ -511,7 +508,7 @@ Datum
 timeline_clip(PG_FUNCTION_ARGS)
 {
 	TimelineView view = timeline_view(PG_GETARG_TIMELINE_P(0));
-	Period		extent = period_arg(fcinfo, 1);
+	Period		 extent = period_arg(fcinfo, 1);
 
 	PG_RETURN_POINTER(timeline_cut(&view, &extent));
 }
@@ -542,10 +539,10 @@ Datum
 timeline_steps(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	TimelineView view = timeline_view(PG_GETARG_TIMELINE_P(0));
-	Period		window;
-	TimestampTz start;
-	int			i;
+	TimelineView   view = timeline_view(PG_GETARG_TIMELINE_P(0));
+	Period		   window;
+	TimestampTz	   start;
+	int			   i;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (!period_from_range(PG_GETARG_DATUM(1), &window))
@@ -555,7 +552,7 @@ timeline_steps(PG_FUNCTION_ARGS)
 	{
 		TimestampTz end = i + 1 < view.count ? Min(view.at[i + 1], window.end) : window.end;
 		Datum		values[3] = {TimestampTzGetDatum(start), TimestampTzGetDatum(end),
-		Int32GetDatum(value_of_step(&view, i))};
+								 Int32GetDatum(value_of_step(&view, i))};
 		bool		nulls[3] = {false};
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
@@ -574,10 +571,10 @@ typedef struct Change
 
 typedef struct ChangeList
 {
-	int32		base;
-	int			count;
-	int			room;
-	Change	   *changes;
+	int32	base;
+	int		count;
+	int		room;
+	Change *changes;
 } ChangeList;
 
 static void
@@ -606,8 +603,8 @@ Datum
 timeline_agg_step(PG_FUNCTION_ARGS)
 {
 	MemoryContext context;
-	ChangeList *list;
-	Period		period;
+	ChangeList	 *list;
+	Period		  period;
 
 	if (!AggCheckCallContext(fcinfo, &context))
 		elog(ERROR, "timeline_agg_step called outside an aggregate");
@@ -621,7 +618,7 @@ timeline_agg_step(PG_FUNCTION_ARGS)
 		list = (ChangeList *) PG_GETARG_POINTER(0);
 	if (!PG_ARGISNULL(1) && !PG_ARGISNULL(2) && period_from_range(PG_GETARG_DATUM(1), &period))
 	{
-		int32		quantity = PG_GETARG_INT32(2);
+		int32 quantity = PG_GETARG_INT32(2);
 
 		if (quantity == PG_INT32_MIN)
 			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("timeline value out of range")));

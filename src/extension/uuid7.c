@@ -14,9 +14,9 @@
 
 #define RANDOM_POOL 256
 
-static uint64 last_tick;
+static uint64		 last_tick;
 static unsigned char pool[RANDOM_POOL];
-static int	pool_left;
+static int			 pool_left;
 
 /*
  * random_bytes hands out strong random bytes from a small pool, since a call
@@ -28,8 +28,7 @@ random_bytes(unsigned char *to, int n)
 	if (pool_left < n)
 	{
 		if (!pg_strong_random(pool, RANDOM_POOL))
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+			ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
 		pool_left = RANDOM_POOL;
 	}
 	pool_left -= n;
@@ -40,11 +39,11 @@ random_bytes(unsigned char *to, int n)
 Datum
 uuid7_datum(void)
 {
-	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+	pg_uuid_t	   *id = palloc(sizeof(pg_uuid_t));
 	struct timespec now;
-	uint64		millis;
-	uint64		tick;			/* milliseconds in the upper 48 bits, 1/4096 ms below */
-	int			i;
+	uint64			millis;
+	uint64			tick; /* milliseconds in the upper 48 bits, 1/4096 ms below */
+	int				i;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	millis = (uint64) now.tv_sec * 1000 + now.tv_nsec / 1000000;
