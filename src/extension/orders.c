@@ -36,11 +36,15 @@ typedef struct Transition
 	const char *actor; /* vendor: the vendor's team and administrators; any: the customer as well */
 } Transition;
 
+/* clang-format off */
 static const Transition transitions[] = {
-	{"confirm", "pending", "confirmed", "vendor"}, {"cancel", "pending", "cancelled", "any"},
-	{"cancel", "confirmed", "cancelled", "any"},   {"dispatch", "confirmed", "active", "vendor"},
+	{"confirm", "pending", "confirmed", "vendor"},
+	{"cancel", "pending", "cancelled", "any"},
+	{"cancel", "confirmed", "cancelled", "any"},
+	{"dispatch", "confirmed", "active", "vendor"},
 	{"return", "active", "returned", "vendor"},
 };
+/* clang-format on */
 
 PLAN(
 	order_insert,
