@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * auth.h
+ *	  Access tokens: who is calling.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RENTAL_SHIM_AUTH_H
+#define RENTAL_SHIM_AUTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "catalog.h"
+#include "config.h"
+#include "text.h"
+
+#define ROLE_MAX_LENGTH 63
+
+typedef struct Actor
+{
+	bool known; /* false: an anonymous call, and nothing below is set */
+	char user_id[UUID_LENGTH + 1];
+	char role[ROLE_MAX_LENGTH + 1];
+	char vendor_id[UUID_LENGTH + 1];  /* empty: none */
+	char session_id[UUID_LENGTH + 1]; /* empty: none */
+} Actor;
+
+typedef enum AuthResult
+{
+	AUTH_VALID,
+	AUTH_INVALID,
+	AUTH_EXPIRED
+} AuthResult;
+
+extern void		  auth_init(const Config *config);
+extern AuthResult auth_verify(const char *header, size_t len, Actor *actor);
+extern bool		  auth_allows(const Endpoint *endpoint, const Actor *actor);
+extern char		 *auth_mint(const char *claims, size_t len);
+
+#endif

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * buffer.h
+ *	  A growing run of bytes, in a request's memory pool or on the heap.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RENTAL_SHIM_BUFFER_H
+#define RENTAL_SHIM_BUFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct st_h2o_mem_pool_t;
+
+typedef struct Buffer
+{
+	char					 *data;
+	size_t					  len;
+	size_t					  capacity;
+	struct st_h2o_mem_pool_t *pool; /* NULL: the heap */
+} Buffer;
+
+extern void		   buffer_init(Buffer *buffer, struct st_h2o_mem_pool_t *pool, size_t capacity);
+extern void		   buffer_append(Buffer *buffer, const char *data, size_t len);
+extern void		   buffer_append_text(Buffer *buffer, const char *text);
+extern void		   buffer_append_char(Buffer *buffer, char c);
+extern void		   buffer_append_number(Buffer *buffer, uint64_t number);
+extern void		   buffer_append_json(Buffer *buffer, const char *data, size_t len);
+extern const char *buffer_terminate(Buffer *buffer);
+
+#endif

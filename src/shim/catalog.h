@@ -1,0 +1,124 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.h
+ *	  The endpoints as the database describes them: immutable, counted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RENTAL_SHIM_CATALOG_H
+#define RENTAL_SHIM_CATALOG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* what a caller's request carries before the endpoint's own arguments: $1 to $7 */
+#define CONTEXT_ARGUMENTS 7
+#define MAX_SEGMENTS	  24
+#define MAX_ARGUMENTS	  128
+
+typedef enum Method
+{
+	METHOD_GET,
+	METHOD_POST,
+	METHOD_PUT,
+	METHOD_PATCH,
+	METHOD_DELETE,
+	METHOD_COUNT
+} Method;
+
+typedef enum ArgumentType
+{
+	TYPE_TEXT,
+	TYPE_UUID,
+	TYPE_BOOLEAN,
+	TYPE_SMALLINT,
+	TYPE_INTEGER,
+	TYPE_BIGINT,
+	TYPE_NUMERIC,
+	TYPE_TIMESTAMPTZ,
+	TYPE_DATE,
+	TYPE_JSONB
+} ArgumentType;
+
+typedef struct Argument
+{
+	const char	*name;
+	size_t		 name_len;
+	ArgumentType type;
+	bool		 array;
+	bool		 required;
+	bool		 given;		   /* filled by the shim: the names of the members of the body */
+	int			 path_segment; /* which segment of the path holds it, or -1 */
+} Argument;
+
+typedef enum PoolKind
+{
+	POOL_READ,
+	POOL_WRITE,
+	POOL_PASSWORD,
+	POOL_COUNT
+} PoolKind;
+
+typedef struct Endpoint
+{
+	Method		 method;
+	const char	*path;
+	bool		 is_public;
+	bool		 any_user;
+	const char **roles; /* NULL-terminated */
+	int			 status;
+	PoolKind	 pool;
+	const char	*sql;
+	char		 statement_name[32];
+	unsigned	 number; /* among those of its catalog */
+	int			 nargs;
+	Argument	*args;
+} Endpoint;
+
+typedef struct RouteNode
+{
+	const char		 *segment;
+	size_t			  len;
+	struct RouteNode *sibling;
+	struct RouteNode *children;
+	struct RouteNode *parameter; /* the child that matches any segment */
+	Endpoint		 *endpoints[METHOD_COUNT];
+	char			  allow[64]; /* value of the Allow header; empty where nothing ends */
+} RouteNode;
+
+typedef struct Catalog
+{
+	atomic_int			 references;
+	uint64_t			 generation; /* of the prepared statements; never 0 */
+	const char			*version;	 /* of the extension */
+	unsigned			 nendpoints;
+	RouteNode			*root;
+	struct CatalogChunk *chunks;
+} Catalog;
+
+/* one row of rental.endpoint_catalog(), as text */
+typedef struct CatalogRow
+{
+	const char *method;
+	const char *path;
+	const char *auth; /* JSON array */
+	const char *status;
+	const char *rate_class;
+	const char *statement;
+	const char *args; /* JSON array */
+} CatalogRow;
+
+extern Catalog	  *catalog_create(const char *version);
+extern const char *catalog_add(Catalog *catalog, const CatalogRow *row);
+extern void		  *catalog_alloc(Catalog *catalog, size_t size);
+extern char		  *catalog_strdup(Catalog *catalog, const char *text, size_t len);
+extern Catalog	  *catalog_acquire(Catalog *catalog);
+extern void		   catalog_release(Catalog *catalog);
+
+/* the one in use: published by the loader, looked at by every thread */
+extern void catalog_publish(Catalog *catalog);
+extern void catalog_refresh(Catalog **slot);
+
+#endif

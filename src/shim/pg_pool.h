@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * pg_pool.h
+ *	  A thread's connections of one kind, and the queue before them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RENTAL_SHIM_PG_POOL_H
+#define RENTAL_SHIM_PG_POOL_H
+
+#include "pg_conn.h"
+
+typedef struct PgPoolOptions
+{
+	const char *url;
+	bool		read_only;
+	int			connections;
+	int			depth; /* queries in flight on one connection */
+	int			queue_limit;
+	int			statement_timeout; /* milliseconds */
+	int			query_timeout;	   /* milliseconds, waiting included; more than statement_timeout */
+	void (*on_ready)(void *data);
+	void (*on_notify)(void *data);
+	void *data;
+} PgPoolOptions;
+
+typedef struct PgPool PgPool;
+
+extern const char *pg_pool_check_url(const char *url);
+extern PgPool	  *pg_pool_create(h2o_context_t *context, const PgPoolOptions *options);
+extern bool		   pg_pool_submit(PgPool *pool, PgQuery *query);
+extern void		   pg_pool_abandon(PgQuery *query);
+extern bool		   pg_pool_is_ready(const PgPool *pool);
+extern void		   pg_pool_close(PgPool *pool);
+
+#endif

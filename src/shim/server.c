@@ -1,0 +1,507 @@
+/*-------------------------------------------------------------------------
+ *
+ * server.c
+ *	  The HTTP server: threads, listeners, connections.
+ *
+ * Owns one h2o loop a thread with everything that lives in it; threads share
+ * nothing but the listening address and the published catalog.  Answers the
+ * two health checks, refuses what is badly framed and hands every other
+ * request to call.c.  HTTP/1.1 only: libh2o 2.2 lacks the defence against
+ * HTTP/2 rapid reset.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <h2o.h>
+#include <h2o/http1.h>
+
+#include "call.h"
+#include "framing.h"
+#include "loader.h"
+#include "log.h"
+#include "respond.h"
+
+#define ACCEPT_BATCH   16
+#define RESERVED_FILES 256 /* descriptors that are not for clients */
+
+typedef struct Worker
+{
+	pthread_t				   thread;
+	h2o_context_t			   http;
+	h2o_accept_ctx_t		   accept;
+	int						   listen_fd;
+	h2o_socket_t			  *listener;
+	CallContext				   calls;
+	Loader					  *loader; /* of the first worker only */
+	int						   connections;
+	int						   max_connections;
+	bool					   paused; /* accepts nothing, since it has all the connections that it may have */
+	bool					   draining;
+	bool					   finished;
+	uint64_t				   drain_until;
+	h2o_timeout_entry_t		   drain_tick;
+	h2o_multithread_receiver_t wake;
+} Worker;
+
+static const Config		*config;
+static h2o_globalconf_t	 globals;
+static Worker			*workers;
+static int				 nworkers;
+static pthread_barrier_t started;  /* by all threads: from then on they can be woken */
+static pthread_barrier_t finished; /* all threads have: the program may end */
+
+static Worker *
+worker_of(h2o_req_t *req)
+{
+	return H2O_STRUCT_FROM_MEMBER(Worker, http, req->conn->ctx);
+}
+
+static void
+die(const char *what, const char *why)
+{
+	log_message(LOG_ERROR, NULL, "%s: %s", what, why);
+	exit(1);
+}
+
+static void
+answer_ready(Worker *worker, Call *call)
+{
+	static h2o_iovec_t body = {H2O_STRLIT("{\"status\":\"ready\",\"version\":\"" RENTAL_VERSION "\"}")};
+	CallContext		  *calls = &worker->calls;
+
+	catalog_refresh(&calls->catalog);
+	if (worker->draining)
+		respond_error(call, ERROR_unavailable, NULL, "the server is stopping");
+	else if (calls->catalog == NULL)
+		respond_error(call, ERROR_unavailable, NULL, "the endpoints have not been read yet");
+	else if (strcmp(calls->catalog->version, RENTAL_VERSION) != 0)
+		respond_error(call, ERROR_unavailable, NULL, "the server has version %s, but the extension has %s",
+					  RENTAL_VERSION, calls->catalog->version);
+	else if (!pg_pool_is_ready(calls->pools[POOL_READ]) || !pg_pool_is_ready(calls->pools[POOL_WRITE]))
+		respond_error(call, ERROR_unavailable, NULL, "the database is not connected");
+	else
+		respond_body(call, 200, "application/json", &body, 1);
+}
+
+/* answer_health answers /healthz and /readyz.  False: the path is another one. */
+static bool
+answer_health(Worker *worker, Call *call)
+{
+	static h2o_iovec_t alive = {H2O_STRLIT("{\"status\":\"alive\"}")};
+	h2o_req_t		  *req = call->req;
+	bool			   health = h2o_memis(req->input.path.base, req->input.path.len, H2O_STRLIT("/healthz"));
+	bool			   ready = h2o_memis(req->input.path.base, req->input.path.len, H2O_STRLIT("/readyz"));
+
+	if (!health && !ready)
+		return false;
+	if (!call->is_head && !h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET")))
+	{
+		respond_header(call, "allow", "GET, HEAD");
+		respond_error(call, ERROR_method_not_allowed, NULL, "this path does not take this method");
+	}
+	else if (health)
+		respond_body(call, 200, "application/json", &alive, 1);
+	else
+		answer_ready(worker, call);
+	return true;
+}
+
+static int
+on_request(h2o_handler_t *handler, h2o_req_t *req)
+{
+	Worker			   *worker = worker_of(req);
+	Call			   *call = call_create(req, &worker->calls);
+	const h2o_buffer_t *input = req->conn->callbacks->get_socket(req->conn)->input;
+	const char		   *flaw = framing_check(input->bytes, input->size);
+
+	/* whatever a body's length was taken for, what follows it is never read as a request */
+	if (req->entity.base || flaw || worker->draining)
+		req->http1_is_persistent = 0;
+	if (flaw)
+		respond_error(call, ERROR_bad_request, NULL, "%s", flaw);
+	else if (!answer_health(worker, call))
+		call_run(call);
+	return 0;
+}
+
+static void
+on_connection_close(void *data)
+{
+	Worker *worker = data;
+
+	worker->connections--;
+}
+
+/* a closed connection whose client is still sending: kept for reading what comes to nothing */
+typedef struct Lingerer
+{
+	h2o_socket_t	   *socket;
+	h2o_timeout_entry_t timeout;
+} Lingerer;
+
+static void
+linger_end(Lingerer *lingerer)
+{
+	h2o_timeout_unlink(&lingerer->timeout);
+	h2o_socket_close(lingerer->socket);
+	free(lingerer);
+}
+
+static void
+on_linger_read(h2o_socket_t *socket, const char *err)
+{
+	if (err)
+		linger_end(socket->data);
+	else
+		h2o_buffer_consume(&socket->input, socket->input->size);
+}
+
+static void
+on_linger_timeout(h2o_timeout_entry_t *entry)
+{
+	linger_end(H2O_STRUCT_FROM_MEMBER(Lingerer, timeout, entry));
+}
+
+/*
+ * linger keeps a connection, which h2o is about to close, from being reset
+ * by what the client still sends: a reset would take the answer with it.
+ */
+static void
+linger(Worker *worker, h2o_req_t *req)
+{
+	h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+	int			  fd = fcntl(h2o_socket_get_fd(socket), F_DUPFD_CLOEXEC, 0);
+	Lingerer	 *lingerer;
+
+	if (fd < 0)
+		return;
+	shutdown(fd, SHUT_WR);
+	lingerer = h2o_mem_alloc(sizeof(*lingerer));
+	memset(lingerer, 0, sizeof(*lingerer));
+	lingerer->socket = h2o_evloop_socket_create(worker->http.loop, fd, 0);
+	lingerer->socket->data = lingerer;
+	lingerer->socket->on_close.cb = on_connection_close;
+	lingerer->socket->on_close.data = worker;
+	lingerer->timeout.cb = on_linger_timeout;
+	worker->connections++;
+	h2o_timeout_link(worker->http.loop, &worker->http.one_sec_timeout, &lingerer->timeout);
+	h2o_socket_read_start(lingerer->socket, on_linger_read);
+}
+
+static void
+on_log(h2o_logger_t *logger, h2o_req_t *req)
+{
+	Call	 *call = call_find(req);
+	LogAccess access = {.method = req->input.method.base,
+						.method_len = req->input.method.len,
+						.status = req->res.status,
+						.bytes = req->bytes_sent};
+
+	if (call)
+	{
+		struct timespec now;
+
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		access.microseconds = ((uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec - call->started) / 1000;
+		access.request_id = call->request_id;
+		access.route = call->endpoint ? call->endpoint->path : NULL;
+		access.user = call->actor.known ? call->actor.user_id : NULL;
+		access.client = call->client[0] != '\0' ? call->client : NULL;
+	}
+	else
+		linger(worker_of(req), req); /* an error of h2o itself: the body was not read to its end */
+	log_access(&access);
+}
+
+/* configure_http sets what all threads share; it must be complete before the first context. */
+static void
+configure_http(void)
+{
+	h2o_hostconf_t *host;
+	h2o_pathconf_t *path;
+
+	h2o_config_init(&globals);
+	globals.server_name = h2o_iovec_init(NULL, 0);
+	globals.max_request_entity_size = (size_t) config->max_body;
+	globals.http1.req_timeout = (uint64_t) config->client_timeout;
+	globals.http1.upgrade_to_http2 = 0;
+	host = h2o_config_register_host(&globals, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+
+	/* everything comes by the fallback path, h2o's own errors before routing as well */
+	path = &host->fallback_path;
+	h2o_create_handler(path, sizeof(h2o_handler_t))->on_req = on_request;
+	h2o_create_logger(path, sizeof(h2o_logger_t))->log_access = on_log;
+	respond_register(path);
+}
+
+static void
+on_accept(h2o_socket_t *listener, const char *err)
+{
+	Worker *worker = listener->data;
+
+	if (err)
+		return;
+	for (int i = 0; i < ACCEPT_BATCH; i++)
+	{
+		h2o_socket_t *socket;
+
+		if (worker->connections == worker->max_connections)
+		{
+			h2o_socket_read_stop(listener);
+			worker->paused = true;
+			return;
+		}
+		socket = h2o_evloop_socket_accept(listener);
+		if (socket == NULL)
+			return;
+		worker->connections++;
+		socket->on_close.cb = on_connection_close;
+		socket->on_close.data = worker;
+		h2o_accept(&worker->accept, socket);
+	}
+}
+
+static void
+resume_accepting(Worker *worker)
+{
+	if (!worker->paused || worker->listener == NULL || worker->connections == worker->max_connections)
+		return;
+	worker->paused = false;
+	h2o_socket_read_start(worker->listener, on_accept);
+}
+
+/* close_if_idle ends a connection on which no byte of a request has come. */
+static int
+close_if_idle(h2o_req_t *req, void *unused)
+{
+	h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+	int			  fd = h2o_socket_get_fd(socket);
+	int			  waiting = 0;
+
+	if (req->version == 0 && socket->input->size == 0 && ioctl(fd, FIONREAD, &waiting) == 0 && waiting == 0)
+		shutdown(fd, SHUT_RD);
+	return 0;
+}
+
+/*
+ * on_drain_tick: what is on its way is answered, and the answer closes the
+ * connection; idle connections are closed; the thread ends with the last
+ * one, or when its time is up.
+ */
+static void
+on_drain_tick(h2o_timeout_entry_t *entry)
+{
+	Worker *worker = H2O_STRUCT_FROM_MEMBER(Worker, drain_tick, entry);
+
+	globals.http1.callbacks.foreach_request(&worker->http, close_if_idle, NULL);
+	worker->finished = worker->connections == 0 || h2o_now(worker->http.loop) >= worker->drain_until;
+	if (!worker->finished)
+		h2o_timeout_link(worker->http.loop, &worker->http.hundred_ms_timeout, &worker->drain_tick);
+}
+
+/* on_wake: the main thread wants this one to drain. */
+static void
+on_wake(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
+{
+	Worker *worker = H2O_STRUCT_FROM_MEMBER(Worker, wake, receiver);
+
+	while (!h2o_linklist_is_empty(messages))
+	{
+		h2o_linklist_t *link = messages->next;
+
+		h2o_linklist_unlink(link);
+		free(H2O_STRUCT_FROM_MEMBER(h2o_multithread_message_t, link, link));
+	}
+	if (worker->draining)
+		return;
+	worker->draining = true;
+	worker->drain_until = h2o_now(worker->http.loop) + (uint64_t) config->drain_timeout;
+	/* who has connected already is served */
+	on_accept(worker->listener, NULL);
+	h2o_socket_close(worker->listener);
+	worker->listener = NULL;
+	h2o_context_request_shutdown(&worker->http);
+	worker->drain_tick.cb = on_drain_tick;
+	h2o_timeout_link(worker->http.loop, &worker->http.hundred_ms_timeout, &worker->drain_tick);
+}
+
+static void
+create_pools(Worker *worker)
+{
+	PgPoolOptions options = {
+		.url = config->database_url,
+		.depth = 1,
+		.queue_limit = config->queue_limit,
+		.statement_timeout = config->statement_timeout,
+		.query_timeout = config->request_timeout,
+	};
+
+	options.connections = config->write_connections;
+	worker->calls.pools[POOL_WRITE] = pg_pool_create(&worker->http, &options);
+	options.connections = config->password_connections;
+	worker->calls.pools[POOL_PASSWORD] = pg_pool_create(&worker->http, &options);
+	options.connections = config->read_connections;
+	options.depth = config->pipeline_depth;
+	options.read_only = true;
+	worker->calls.pools[POOL_READ] = pg_pool_create(&worker->http, &options);
+}
+
+/* worker_init makes what belongs to the thread; h2o's sockets must be made by their own thread. */
+static void
+worker_init(Worker *worker)
+{
+	h2o_context_init(&worker->http, h2o_evloop_create(), &globals);
+	call_context_init(&worker->calls, worker->http.loop);
+	h2o_multithread_register_receiver(worker->http.queue, &worker->wake, on_wake);
+	worker->accept.ctx = &worker->http;
+	worker->accept.hosts = globals.hosts;
+	worker->listener = h2o_evloop_socket_create(worker->http.loop, worker->listen_fd, H2O_SOCKET_FLAG_DONT_READ);
+	worker->listener->data = worker;
+	create_pools(worker);
+}
+
+static void *
+worker_main(void *data)
+{
+	Worker *worker = data;
+
+	worker_init(worker);
+	pthread_barrier_wait(&started);
+	if (worker == &workers[0])
+		worker->loader = loader_start(&worker->http, config);
+	h2o_socket_read_start(worker->listener, on_accept);
+	while (!worker->finished)
+	{
+		h2o_evloop_run(worker->http.loop, INT32_MAX);
+		resume_accepting(worker);
+		log_flush();
+	}
+	if (worker->calls.in_flight == 0)
+	{
+		if (worker->loader)
+			loader_stop(worker->loader);
+		for (int i = 0; i < POOL_COUNT; i++)
+			pg_pool_close(worker->calls.pools[i]);
+	}
+	else
+		log_message(LOG_WARNING, NULL, "%d requests were cut off", worker->calls.in_flight);
+	pthread_barrier_wait(&finished);
+	/* h2o keeps memory of each thread that nothing frees; so the thread ends with the program */
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static int
+open_listener(void)
+{
+	struct addrinfo	 hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST};
+	struct addrinfo *address;
+	unsigned		 stalled = (unsigned) config->client_timeout * 3;
+	char			 port[8];
+	int				 on = 1;
+	int				 fd;
+	int				 status;
+
+	snprintf(port, sizeof(port), "%d", config->port);
+	status = getaddrinfo(config->bind, port, &hints, &address);
+	if (status != 0)
+		die("cannot use the address", gai_strerror(status));
+	fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		die("cannot open a socket", strerror(errno));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	/* inherited by connections: a client that does not take its answer is dropped */
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stalled, sizeof(stalled));
+	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, H2O_SOMAXCONN) != 0)
+		die("cannot listen", strerror(errno));
+	freeaddrinfo(address);
+	return fd;
+}
+
+/* connection_limit raises the limit of descriptors, and says how many clients fit. */
+static int
+connection_limit(void)
+{
+	struct rlimit limit;
+	int			  fit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		die("cannot read the limit of open files", strerror(errno));
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur >= (rlim_t) config->max_connections + RESERVED_FILES)
+		return config->max_connections;
+	fit = limit.rlim_cur > 2 * RESERVED_FILES ? (int) limit.rlim_cur - RESERVED_FILES : RESERVED_FILES;
+	log_message(LOG_WARNING, NULL, "the limit of open files allows %d connections only", fit);
+	return fit;
+}
+
+/* server_start listens and returns while the threads serve; it ends the program if it cannot. */
+void
+server_start(const Config *settings)
+{
+	int max_connections;
+	int listen_fd;
+
+	config = settings;
+	nworkers = config->threads;
+	max_connections = connection_limit();
+	listen_fd = open_listener();
+	configure_http();
+	workers = h2o_mem_alloc(sizeof(Worker) * (size_t) nworkers);
+	memset(workers, 0, sizeof(Worker) * (size_t) nworkers);
+	pthread_barrier_init(&started, NULL, (unsigned) nworkers + 1);
+	pthread_barrier_init(&finished, NULL, (unsigned) nworkers + 1);
+	for (int i = 0; i < nworkers; i++)
+	{
+		Worker *worker = &workers[i];
+		int		fd = i == 0 ? listen_fd : fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
+		int		status;
+
+		if (fd < 0)
+			die("cannot share the listening socket", strerror(errno));
+		worker->listen_fd = fd;
+		worker->max_connections = (max_connections + nworkers - 1) / nworkers;
+		status = pthread_create(&worker->thread, NULL, worker_main, worker);
+		if (status != 0)
+			die("cannot start a thread", strerror(status));
+	}
+	pthread_barrier_wait(&started);
+	log_message(LOG_INFO, NULL, "version %s listens on %s port %d", RENTAL_VERSION, config->bind, config->port);
+}
+
+/* server_drain lets every thread finish what is on its way, and end. */
+void
+server_drain(void)
+{
+	for (int i = 0; i < nworkers; i++)
+	{
+		h2o_multithread_message_t *message = h2o_mem_alloc(sizeof(*message));
+
+		memset(message, 0, sizeof(*message));
+		h2o_multithread_send_message(&workers[i].wake, message);
+	}
+}
+
+/* server_join waits until every thread has finished. */
+void
+server_join(void)
+{
+	pthread_barrier_wait(&finished);
+}
