@@ -122,7 +122,7 @@ help:
 	@echo '                 PORT=8080  RUNDIR=.run  DEMO=small|none|N|dvdrental  DATA=directory'
 	@echo 'make clean-run   forget the private database of RUNDIR'
 	@echo 'make check       all tests, in a private database'
-	@echo '                 SUITE="regress isolation pgtap http repo real"  TESTS="files or names"  KEEP=1'
+	@echo '                 SUITE="regress isolation pgtap upgrade http repo real"  TESTS="files or names"  KEEP=1'
 	@echo 'make bench       all benchmarks; make bench-NAME runs test/bench/bench-NAME'
 	@echo 'make format      format the C sources; make lint checks them (clang-format, cppcheck)'
 	@echo 'make dist        the release archive'

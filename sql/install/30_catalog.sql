@@ -2,13 +2,21 @@
 
 CREATE TABLE categories (
 	id uuid PRIMARY KEY DEFAULT rental.uuid7(),
-	parent_id uuid REFERENCES categories,
+	parent_id uuid,
 	name text NOT NULL CHECK (name <> '' AND length(name) <= 200),
 	slug text NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
 	created_at timestamptz NOT NULL DEFAULT rental.now(),
 	CHECK (parent_id <> id)
 );
+CREATE INDEX ON categories (parent_id);
 COMMENT ON TABLE categories IS 'The tree of categories, shared by all vendors.';
+COMMENT ON COLUMN categories.parent_id IS
+	'null at the top. A trigger keeps it a tree; a foreign key to its own table could not be dumped without a warning';
+
+CREATE FUNCTION category_guard() RETURNS trigger LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+CREATE CONSTRAINT TRIGGER category_guard AFTER INSERT OR UPDATE OR DELETE ON categories DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION category_guard();
+ALTER TABLE categories ENABLE ALWAYS TRIGGER category_guard;
 
 CREATE TABLE locations (
 	id uuid NOT NULL DEFAULT rental.uuid7(),

@@ -9,6 +9,7 @@
 
 #include "actor.h"
 #include "amount.h"
+#include "commands/trigger.h"
 #include "errors.h"
 #include "funcapi.h"
 #include "plan.h"
@@ -16,6 +17,14 @@
 #include "response.h"
 #include "slug.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
+
+/* Columns of rental.categories, in the order of sql/install/30_catalog.sql */
+enum
+{
+	CATEGORY_ID = 1,
+	CATEGORY_PARENT
+};
 
 PLAN(product_load_plan,
 	 "SELECT p.vendor_id, p.name, p.tracking = 'serialised', p.is_active, p.buffer_before, p.buffer_after, "
@@ -38,6 +47,13 @@ PLAN(
 	category_insert,
 	"INSERT INTO rental.categories (id, parent_id, name, slug, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (slug) DO NOTHING",
 	UUIDOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(category_lock, "SELECT pg_advisory_xact_lock('rental.categories'::regclass::oid::bigint)", );
+PLAN(category_children, "SELECT FROM rental.categories WHERE parent_id = $1 LIMIT 1", UUIDOID);
+PLAN(category_above,
+	 "WITH RECURSIVE above (id, parent_id) AS (SELECT id, parent_id FROM rental.categories WHERE id = $1 "
+	 "UNION SELECT c.id, c.parent_id FROM above a JOIN rental.categories c ON c.id = a.parent_id) "
+	 "SELECT count(*) > 0, COALESCE(bool_or(id = $2), false) FROM above",
+	 UUIDOID, UUIDOID);
 PLAN(category_row, "SELECT v FROM rental.category_view v WHERE v.id = $1", UUIDOID);
 PLAN(location_default, "SELECT id FROM rental.locations WHERE vendor_id = $1 ORDER BY id LIMIT 1", UUIDOID);
 PLAN(location_exists, "SELECT FROM rental.locations WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
@@ -125,6 +141,46 @@ product_load_own(const pg_uuid_t *id, Product *product)
 {
 	product_load(id, product, "product_id");
 	actor_require_vendor(&product->vendor_id);
+}
+
+/*
+ * category_guard: at the end of a transaction that changed categories, refuses
+ * a parent that is not there or that lies below its child. Changes of the tree
+ * are made one after the other, so that two of them cannot close a circle.
+ */
+PG_FUNCTION_INFO_V1(category_guard);
+Datum
+category_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	HeapTuple row;
+	NullableDatum id;
+	NullableDatum parent;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
+		!TRIGGER_FIRED_AFTER(trigger->tg_event))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("category_guard must be fired after each row")));
+	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	id.value = heap_getattr(row, CATEGORY_ID, RelationGetDescr(trigger->tg_relation), &id.isnull);
+	parent.value = heap_getattr(row, CATEGORY_PARENT, RelationGetDescr(trigger->tg_relation), &parent.isnull);
+	plan_open();
+	plan_execute(&category_lock, NULL, 0, false);
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+	{
+		if (plan_run(&category_exists, id) == 0 && plan_run(&category_children, id) > 0)
+			rental_raise(conflict, errmsg("the category has others below it"));
+	}
+	else if (!parent.isnull && plan_run(&category_exists, id) > 0)
+	{
+		plan_run(&category_above, parent, id);
+		if (!DatumGetBool(plan_datum(0, 1)))
+			rental_raise(not_found, errmsg("no such category"), errfield("parent_id"));
+		if (DatumGetBool(plan_datum(0, 2)))
+			rental_raise(conflict, errmsg("a category cannot lie below itself"), errfield("parent_id"));
+	}
+	plan_close();
+	return PointerGetDatum(NULL);
 }
 
 PG_FUNCTION_INFO_V1(category_list);
