@@ -62,13 +62,20 @@ CREATE TABLE endpoint (
 	tag text NOT NULL,
 	summary text NOT NULL,
 	builtin boolean NOT NULL DEFAULT false,
-	PRIMARY KEY (method, path)
+	cache_seconds integer NOT NULL DEFAULT 0 CHECK (cache_seconds BETWEEN 0 AND 86400),
+	cache_tags text[] NOT NULL DEFAULT '{}',
+	stream boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (method, path),
+	CHECK ((cache_seconds = 0 OR (method = 'GET' AND auth = '{public}')) AND (NOT stream OR method = 'GET'))
 );
 COMMENT ON TABLE endpoint IS
 	'One row for each HTTP operation. The function stands by its schema-qualified name, which must be unique; its arguments are the request, its result the answer.';
 COMMENT ON COLUMN endpoint.function IS 'schema.name of the function; text, since pg_upgrade refuses columns of type regprocedure';
 COMMENT ON COLUMN endpoint.auth IS 'public, user (any log-in), or the roles that may call: customer, vendor, admin';
 COMMENT ON COLUMN endpoint.rate_class IS 'token bucket: read, write or password';
+COMMENT ON COLUMN endpoint.cache_seconds IS 'how long a shim may answer anonymous callers from its memory; 0: never. Only for answers that are the same for all of them';
+COMMENT ON COLUMN endpoint.cache_tags IS 'what such an answer depends on, as cache_changed names it; {x} stands for the path''s parameter x';
+COMMENT ON COLUMN endpoint.stream IS 'server-sent events: the function returns a stream_view, whose topics are followed until the client leaves';
 COMMENT ON COLUMN endpoint.builtin IS 'made by the extension, so not part of a dump';
 
 -- Numbers that people read, without gaps within a series

@@ -21,6 +21,12 @@ COMMENT ON FUNCTION timeline_add(timeline, tstzrange, integer) IS 'Adds a quanti
 CREATE FUNCTION timeline_merge(timeline, timeline) RETURNS timeline
 	LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION timeline_merge(timeline, timeline) IS 'The sum of two timelines.';
+CREATE FUNCTION timeline_least(timeline, timeline) RETURNS timeline
+	LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION timeline_least(timeline, timeline) IS 'The lesser of two timelines at each time.';
+CREATE FUNCTION timeline_zero(timeline timeline, periods tstzmultirange) RETURNS timeline
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION timeline_zero(timeline, tstzmultirange) IS 'The timeline with zero in these periods; null periods are none.';
 CREATE FUNCTION timeline_at(timeline timeline, at timestamptz) RETURNS integer
 	LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION timeline_at(timeline, timestamptz) IS 'The value at a time.';

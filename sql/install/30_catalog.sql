@@ -34,7 +34,9 @@ CREATE TABLE products (
 	category_id uuid REFERENCES categories,
 	name text NOT NULL CHECK (name <> '' AND length(name) <= 200),
 	description text NOT NULL DEFAULT '' CHECK (length(description) <= 20000),
-	tracking text NOT NULL DEFAULT 'bulk' CHECK (tracking IN ('bulk', 'serialised')),
+	kind text NOT NULL DEFAULT 'rental' CHECK (kind IN ('rental', 'sale')),
+	tracking text NOT NULL DEFAULT 'bulk' CHECK (tracking IN ('bulk', 'serialised', 'kit')),
+	assignment text NOT NULL DEFAULT 'dispatch' CHECK (assignment IN ('order', 'dispatch')),
 	replacement_value numeric CHECK (replacement_value >= 0),
 	buffer_before interval NOT NULL DEFAULT '0' CHECK (buffer_before >= '0'),
 	buffer_after interval NOT NULL DEFAULT '0' CHECK (buffer_after >= '0'),
@@ -46,7 +48,9 @@ CREATE TABLE products (
 CREATE INDEX ON products (vendor_id, id);
 CREATE INDEX ON products (category_id, id);
 COMMENT ON TABLE products IS 'What is rented out.';
-COMMENT ON COLUMN products.tracking IS 'bulk: counted pieces; serialised: numbered units, of which each counts once';
+COMMENT ON COLUMN products.kind IS 'rental: comes back; sale: a consumable, gone from the stock for good';
+COMMENT ON COLUMN products.tracking IS 'bulk: counted pieces; serialised: numbered units, of which each counts once; kit: made of components';
+COMMENT ON COLUMN products.assignment IS 'when a serialised product''s units are chosen: with the order, or when it goes out';
 COMMENT ON COLUMN products.replacement_value IS 'what a lost piece costs, in the vendor''s currency';
 COMMENT ON COLUMN products.buffer_before IS 'time the stock is blocked before each rental (preparation)';
 COMMENT ON COLUMN products.buffer_after IS 'time the stock is blocked after each rental (turnaround)';
@@ -67,6 +71,18 @@ COMMENT ON COLUMN product_rates.days IS 'days that amount covers, of 24 hours on
 COMMENT ON COLUMN product_rates.amount IS 'in the vendor''s currency, for one piece';
 COMMENT ON COLUMN product_rates.extra_day IS 'for each day begun beyond them, for one piece';
 
+CREATE TABLE product_components (
+	vendor_id uuid NOT NULL,
+	product_id uuid NOT NULL,
+	component_id uuid NOT NULL,
+	quantity integer NOT NULL CHECK (quantity BETWEEN 1 AND 10000),
+	PRIMARY KEY (product_id, component_id, vendor_id),
+	FOREIGN KEY (product_id, vendor_id) REFERENCES products (id, vendor_id),
+	FOREIGN KEY (component_id, vendor_id) REFERENCES products (id, vendor_id),
+	CHECK (product_id <> component_id)
+);
+COMMENT ON TABLE product_components IS 'What a kit is made of; a component is no kit itself.';
+
 CREATE TYPE rate_view AS (days integer, amount numeric, extra_day numeric);
 COMMENT ON TYPE rate_view IS 'A price: amount for the first days, extra_day for each further day begun.';
 
@@ -80,7 +96,7 @@ CREATE TYPE location_page AS (count bigint, next text, previous text, results lo
 
 CREATE VIEW product_view AS
 SELECT p.id, p.vendor_id, v.name AS vendor_name, p.category_id, c.name AS category_name, p.name, p.description,
-	p.tracking, v.currency, CASE WHEN r.product_id IS NOT NULL THEN ROW(r.days, r.amount, r.extra_day)::rate_view END AS rate,
+	p.kind, p.tracking, v.currency, CASE WHEN r.product_id IS NOT NULL THEN ROW(r.days, r.amount, r.extra_day)::rate_view END AS rate,
 	p.replacement_value, p.is_active, p.created_at
 FROM products p
 JOIN vendors v ON v.id = p.vendor_id
@@ -109,14 +125,32 @@ CREATE FUNCTION product_get(product_id uuid) RETURNS product_view
 	LANGUAGE c STRICT STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION product_get(uuid) IS 'One product; an archived one is shown to its vendor only. Error: not_found.';
 CREATE FUNCTION product_create(name text, description text DEFAULT '', category_id uuid DEFAULT NULL, vendor_id uuid DEFAULT NULL,
-	tracking text DEFAULT 'bulk', replacement_value numeric DEFAULT NULL, day_rate numeric DEFAULT NULL) RETURNS product_view
+	tracking text DEFAULT 'bulk', replacement_value numeric DEFAULT NULL, day_rate numeric DEFAULT NULL, kind text DEFAULT 'rental',
+	buffer_before interval DEFAULT '0', buffer_after interval DEFAULT '0', shortage_limit integer DEFAULT 0, assignment text DEFAULT 'dispatch')
+	RETURNS product_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION product_create(text, text, uuid, uuid, text, numeric, numeric) IS
-	'Makes a product of the caller''s vendor; day_rate is the price of one piece for each day begun. Errors: forbidden, invalid_value, not_found (category).';
+COMMENT ON FUNCTION product_create(text, text, uuid, uuid, text, numeric, numeric, text, interval, interval, integer, text) IS
+	'Makes a product of the caller''s vendor; day_rate is the price of one piece for each day begun, or of one piece for sale. Errors: forbidden, invalid_value, not_found (category).';
 CREATE FUNCTION product_rate_set(product_id uuid, amount numeric, days integer DEFAULT 1, extra_day numeric DEFAULT NULL) RETURNS product_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION product_rate_set(uuid, numeric, integer, numeric) IS
 	'Sets the price: amount for the first days, extra_day for each further day begun (by default amount / days, rounded). Errors: forbidden, invalid_value, not_found.';
+
+CREATE VIEW component_view AS
+SELECT c.product_id, c.component_id, p.name AS component_name, c.quantity
+FROM product_components c JOIN products p ON p.id = c.component_id AND p.vendor_id = c.vendor_id;
+COMMENT ON VIEW component_view IS 'A part of a kit, and how many of it each kit has.';
+CREATE TYPE component_page AS (count bigint, next text, previous text, results component_view[]);
+CREATE FUNCTION component_list(product_id uuid, page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS component_page
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION component_list(uuid, integer, text, text) IS 'What a kit is made of. Error: not_found.';
+CREATE FUNCTION component_put(product_id uuid, component_id uuid, quantity integer DEFAULT 1) RETURNS component_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION component_put(uuid, uuid, integer) IS
+	'Makes a product part of a kit, or changes how many of it each kit has. Orders placed before keep what they took. Errors: forbidden, not_found, invalid_value.';
+CREATE FUNCTION component_remove(product_id uuid, component_id uuid) RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION component_remove(uuid, uuid) IS 'Takes a product out of a kit. Errors: forbidden, not_found.';
 
 INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin) VALUES
 	('GET', '/api/catalog/categories/', 'rental.category_list', '{public}', 200, 'read', 'catalog', 'Categories', true),
@@ -125,4 +159,7 @@ INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, sum
 	('GET', '/api/catalog/products/', 'rental.product_list', '{public}', 200, 'read', 'catalog', 'Products', true),
 	('POST', '/api/catalog/products/', 'rental.product_create', '{vendor,admin}', 201, 'write', 'catalog', 'Make a product', true),
 	('GET', '/api/catalog/products/{product_id}/', 'rental.product_get', '{public}', 200, 'read', 'catalog', 'One product', true),
+	('GET', '/api/catalog/products/{product_id}/components/', 'rental.component_list', '{public}', 200, 'read', 'catalog', 'What a kit is made of', true),
+	('POST', '/api/catalog/products/{product_id}/components/', 'rental.component_put', '{vendor,admin}', 201, 'write', 'catalog', 'Add to a kit', true),
+	('DELETE', '/api/catalog/products/{product_id}/components/{component_id}/', 'rental.component_remove', '{vendor,admin}', 204, 'write', 'catalog', 'Take out of a kit', true),
 	('PUT', '/api/catalog/products/{product_id}/rates/', 'rental.product_rate_set', '{vendor,admin}', 200, 'write', 'catalog', 'Set the price', true);

@@ -44,7 +44,8 @@ CREATE TABLE order_items (
 	returned integer NOT NULL DEFAULT 0,
 	PRIMARY KEY (id, vendor_id),
 	FOREIGN KEY (order_id, vendor_id) REFERENCES orders (id, vendor_id),
-	FOREIGN KEY (product_id, location_id, vendor_id) REFERENCES stock (product_id, location_id, vendor_id),
+	FOREIGN KEY (product_id, vendor_id) REFERENCES products (id, vendor_id),
+	FOREIGN KEY (location_id, vendor_id) REFERENCES locations (id, vendor_id),
 	CHECK (0 <= returned AND returned <= dispatched AND dispatched <= quantity)
 ) WITH (fillfactor = 80);
 CREATE INDEX ON order_items (order_id);
@@ -92,7 +93,7 @@ COMMENT ON TABLE reservations IS
 	'Stock taken over time: the truth that timelines are derived from. A trigger refuses, for every caller, what the stock cannot serve.';
 COMMENT ON COLUMN reservations.unit_id IS 'the unit that the customer asked for, or null';
 COMMENT ON COLUMN reservations.period IS 'the customer''s own period, [start, end)';
-COMMENT ON COLUMN reservations.blocked IS 'the period with its buffers: what is taken from the stock';
+COMMENT ON COLUMN reservations.blocked IS 'the period with its buffers: what is taken from the stock; without an end for what is sold';
 COMMENT ON COLUMN reservations.state IS 'hold (until expires_at), firm, out (with the customer), released (takes nothing)';
 
 CREATE TABLE unit_assignments (
@@ -106,13 +107,17 @@ CREATE TABLE unit_assignments (
 	FOREIGN KEY (unit_id, vendor_id) REFERENCES units (id, vendor_id),
 	CONSTRAINT unit_assignments_overlap EXCLUDE USING gist (unit_id WITH =, blocked WITH &&, vendor_id WITH =)
 );
-CREATE INDEX ON unit_assignments (reservation_id);
+CREATE INDEX ON unit_assignments (reservation_id, vendor_id);
 COMMENT ON TABLE unit_assignments IS 'Which unit serves which reservation, and when; no unit serves two at once.';
 
 CREATE TRIGGER stock_reservation_changed AFTER INSERT OR UPDATE OR DELETE ON reservations
 	FOR EACH ROW EXECUTE FUNCTION stock_reservation_changed();
 CREATE TRIGGER reservation_kept BEFORE TRUNCATE ON reservations FOR EACH STATEMENT EXECUTE FUNCTION stock_fixed();
 ALTER TABLE reservations ENABLE ALWAYS TRIGGER stock_reservation_changed;
+
+CREATE FUNCTION unit_assignment_guard() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+CREATE TRIGGER unit_assignment_guard AFTER INSERT OR UPDATE ON unit_assignments FOR EACH ROW EXECUTE FUNCTION unit_assignment_guard();
 
 CREATE VIEW order_item_view AS
 SELECT i.id, i.order_id, i.product_id, p.name AS product_name, i.location_id, i.quantity, i.start_at, i.end_at, i.unit_price, i.total,
@@ -175,6 +180,21 @@ COMMENT ON FUNCTION order_cancel(uuid, text) IS 'Ends an order that has not begu
 CREATE FUNCTION order_dispatch(order_id uuid) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_dispatch(uuid) IS 'All items go out to the customer. Errors: not_found, forbidden, invalid_state.';
+CREATE FUNCTION order_assign_units(order_id uuid) RETURNS order_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION order_assign_units(uuid) IS
+	'Chooses units for all serialised items that have none yet, all or none: those that leave the fewest gaps too short to rent out. Errors: not_found, forbidden, insufficient_stock.';
+CREATE FUNCTION order_swap_unit(order_id uuid, from_unit_id uuid, unit_id uuid) RETURNS order_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION order_swap_unit(uuid, uuid, uuid) IS
+	'Gives an order another unit in place of one of its own. Errors: not_found, forbidden, insufficient_stock, conflict.';
+CREATE FUNCTION stock_expire_holds() RETURNS bigint
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stock_expire_holds() IS 'Job: ends up to 1000 pending orders whose hold has expired, and returns how many. Stock is free without it, too.';
+CREATE FUNCTION stock_widen_overdue(step interval DEFAULT '1 day') RETURNS bigint
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION stock_widen_overdue(interval) IS
+	'Job: what is out past its end goes on blocking stock for a step from now; returns how many reservations. Promises that can no longer be kept show in shortages.';
 CREATE FUNCTION order_return(order_id uuid, returned_at timestamptz DEFAULT NULL) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_return(uuid, timestamptz) IS
@@ -188,4 +208,6 @@ INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, sum
 	('POST', '/api/orders/orders/{order_id}/confirm/', 'rental.order_confirm', '{vendor,admin}', 200, 'write', 'orders', 'Confirm an order', true),
 	('POST', '/api/orders/orders/{order_id}/cancel/', 'rental.order_cancel', '{user}', 200, 'write', 'orders', 'Cancel an order', true),
 	('POST', '/api/orders/orders/{order_id}/dispatch/', 'rental.order_dispatch', '{vendor,admin}', 200, 'write', 'orders', 'Hand the items out', true),
+	('POST', '/api/orders/orders/{order_id}/units/', 'rental.order_assign_units', '{vendor,admin}', 200, 'write', 'orders', 'Choose units', true),
+	('POST', '/api/orders/orders/{order_id}/units/swap/', 'rental.order_swap_unit', '{vendor,admin}', 200, 'write', 'orders', 'Swap a unit', true),
 	('POST', '/api/orders/orders/{order_id}/return/', 'rental.order_return', '{vendor,admin}', 200, 'write', 'orders', 'Take the items back', true);

@@ -16,7 +16,7 @@ CREATE TABLE invoices (
 	UNIQUE (vendor_id, number),
 	FOREIGN KEY (order_id, vendor_id) REFERENCES orders (id, vendor_id)
 );
-CREATE INDEX ON invoices (vendor_id, issued_at);
+CREATE INDEX ON invoices (issued_at);
 CREATE UNIQUE INDEX ON invoices (order_id, vendor_id);
 COMMENT ON TABLE invoices IS 'Invoices, one an order.';
 COMMENT ON COLUMN invoices.number IS 'INV-year-number, without gaps within a vendor and year';

@@ -17,7 +17,7 @@ CREATE TABLE payments (
 	FOREIGN KEY (invoice_id, vendor_id) REFERENCES invoices (id, vendor_id)
 );
 CREATE INDEX ON payments (order_id);
-CREATE INDEX ON payments (vendor_id, created_at);
+CREATE INDEX ON payments (created_at);
 COMMENT ON TABLE payments IS 'Money received.';
 COMMENT ON COLUMN payments.gateway IS 'manual: handed over or transferred, and entered by the vendor';
 

@@ -23,30 +23,57 @@ COMMENT ON VIEW endpoint_argument IS
 	'The arguments of each endpoint''s function; type is the name under which the shim checks a field, domains being their base and unknown types text.';
 
 CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[], OUT status integer, OUT rate_class text,
-	OUT statement text, OUT args json) RETURNS SETOF record
+	OUT statement text, OUT args json, OUT cache_seconds integer, OUT cache_tags text[], OUT stream boolean) RETURNS SETOF record
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
 	SELECT e.method, e.path, e.auth, e.status, e.rate_class,
 		'SELECT rental.request_begin($1::uuid, $2::text, $3::uuid, $4::uuid, $5::text, $6::text, $7::text), '
-		|| CASE WHEN p.prorettype = 'void'::regtype THEN format('nullif(%s::text, '''')', c.call)
-			WHEN p.proretset THEN format('rental.response_rows(ARRAY(SELECT f FROM %s f))', c.call)
-			ELSE format('rental.response(%s)', c.call) END
-		|| ', rental.response_headers()',
-		c.args
+		|| CASE e.method
+			WHEN 'GET' THEN c.answer
+			WHEN 'POST' THEN format('CASE WHEN CASE WHEN $8::text IS NULL THEN true ELSE rental.request_claim($8, $9::text) END '
+				'THEN %s ELSE rental.response_replayed() END', c.answer)
+			ELSE format('CASE WHEN CASE WHEN $8::text IS NULL THEN true ELSE rental.request_match($8, %L, %s) END THEN %s END',
+				present.query, COALESCE(present.args, 'NULL'), c.answer) END
+		|| CASE WHEN e.method = 'POST'
+			THEN format(', CASE WHEN $8 IS NULL THEN rental.response_headers() ELSE rental.response_headers_kept(%s) END', e.status)
+			ELSE ', rental.response_headers()' END,
+		c.args, e.cache_seconds, e.cache_tags, e.stream
 	FROM endpoint e
+	CROSS JOIN LATERAL (SELECT CASE e.method WHEN 'GET' THEN 7 WHEN 'POST' THEN 9 ELSE 8 END AS context) x
 	JOIN pg_proc p ON p.oid = to_regproc(e.function)
 	JOIN LATERAL (
-		SELECT format('%s(%s)', e.function, COALESCE(string_agg(
-				format(CASE WHEN a.default_value IS NULL OR a.default_value LIKE 'NULL::%' THEN '%I => %s' ELSE '%I => coalesce(%s, %s)' END,
-					a.name, format('$%s::%s%s::%s', a.position + 7, a.type, CASE WHEN a.is_array THEN '[]' END, a.declared), a.default_value),
-				', ' ORDER BY a.position), '')) AS call,
-			COALESCE(json_agg(json_build_object('name', a.name, 'type', a.type, 'array', a.is_array, 'required', a.required)
-				ORDER BY a.position) FILTER (WHERE a.name IS NOT NULL), '[]') AS args
-		FROM endpoint_argument a WHERE a.method = e.method AND a.path = e.path
+		SELECT CASE WHEN p.prorettype = 'void'::regtype THEN format('nullif(%s::text, '''')', call.text)
+				WHEN p.proretset THEN format('rental.response_rows(ARRAY(SELECT f FROM %s f))', call.text)
+				ELSE format('rental.response(%s)', call.text) END AS answer,
+			call.args
+		FROM (
+			SELECT format('%s(%s)', e.function, COALESCE(string_agg(
+					format(CASE WHEN a.default_value IS NULL OR a.default_value LIKE 'NULL::%' THEN '%I => %s' ELSE '%I => coalesce(%s, %s)' END,
+						a.name, format('$%s::%s%s::%s', a.position + x.context, a.type, CASE WHEN a.is_array THEN '[]' END, a.declared), a.default_value),
+					', ' ORDER BY a.position), '')) AS text,
+				COALESCE(json_agg(json_build_object('name', a.name, 'type', a.type, 'array', a.is_array, 'required', a.required)
+					ORDER BY a.position) FILTER (WHERE a.name IS NOT NULL), '[]') AS args
+			FROM endpoint_argument a WHERE a.method = e.method AND a.path = e.path
+		) call
 	) c ON true
+	LEFT JOIN LATERAL (
+		-- what GET of the same path answers, for If-Match: its arguments are those of the path
+		SELECT format('SELECT rental.response(%s(%s))', g.function,
+				string_agg(format('%I => $%s::%s', a.name, a.ord, a.declared), ', ' ORDER BY a.ord)) AS query,
+			format('ARRAY[%s]', string_agg(format('$%s::text', own.position + 8), ', ' ORDER BY a.ord)) AS args
+		FROM endpoint g
+		JOIN pg_proc gp ON gp.oid = to_regproc(g.function) AND NOT gp.proretset
+		CROSS JOIN LATERAL (
+			SELECT ga.name, ga.declared, row_number() OVER (ORDER BY ga.position) AS ord
+			FROM endpoint_argument ga WHERE ga.method = 'GET' AND ga.path = g.path AND g.path LIKE '%{' || ga.name || '}%'
+		) a
+		JOIN endpoint_argument own ON own.method = e.method AND own.path = e.path AND own.name = a.name
+		WHERE g.method = 'GET' AND g.path = e.path AND e.method IN ('PUT', 'PATCH', 'DELETE')
+		GROUP BY g.function
+	) present ON true
 	ORDER BY e.path, e.method
 $$;
 COMMENT ON FUNCTION endpoint_catalog() IS
-	'Every endpoint with the statement that serves it and the arguments that it takes, from $8 on; $1 to $7 are those of request_begin. An endpoint whose function is missing or ambiguous is left out.';
+	'Every endpoint with the statement that serves it and the arguments that it takes. $1 to $7 are those of request_begin; then come Idempotency-Key and fingerprint of a POST, or If-Match of PUT, PATCH and DELETE; then the arguments. An endpoint whose function is missing or ambiguous is left out.';
 
 CREATE TYPE api_view AS (name text, version text, links json);
 CREATE FUNCTION api_root() RETURNS api_view

@@ -86,6 +86,8 @@ request_begin(PG_FUNCTION_ARGS)
 	}
 	if (!PG_ARGISNULL(4))
 		actor.request_id = text_to_cstring(PG_GETARG_TEXT_PP(4));
+	if (!PG_ARGISNULL(5))
+		actor.client_address = text_to_cstring(PG_GETARG_TEXT_PP(5));
 	if (!PG_ARGISNULL(6))
 		actor.target = text_to_cstring(PG_GETARG_TEXT_PP(6));
 	in_request = true;

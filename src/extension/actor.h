@@ -24,8 +24,9 @@ typedef struct Actor
 	pg_uuid_t	user_id; /* of customer, vendor and admin */
 	pg_uuid_t	vendor_id;
 	pg_uuid_t	session_id;
-	const char *request_id; /* or NULL */
-	const char *target;		/* path and query as the client sent them, or NULL */
+	const char *request_id;		/* or NULL */
+	const char *client_address; /* or NULL */
+	const char *target;			/* path and query as the client sent them, or NULL */
 } Actor;
 
 extern const Actor *actor_current(void);

@@ -26,18 +26,31 @@ enum
 	CATEGORY_PARENT
 };
 
-PLAN(product_load_plan,
-	 "SELECT p.vendor_id, p.name, p.tracking = 'serialised', p.is_active, p.buffer_before, p.buffer_after, "
-	 "v.currency, v.time_zone, v.hold_time, r.days, r.amount, r.extra_day "
-	 "FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id "
-	 "LEFT JOIN rental.product_rates r ON r.product_id = p.id AND r.vendor_id = p.vendor_id WHERE p.id = $1",
-	 UUIDOID);
+PLAN(
+	product_load_plan,
+	"SELECT p.vendor_id, p.name, p.tracking = 'serialised', p.is_active, p.buffer_before, p.buffer_after, "
+	"v.currency, v.time_zone, v.hold_time, r.days, r.amount, r.extra_day, p.kind = 'sale', p.tracking = 'kit', p.assignment = 'order' "
+	"FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id "
+	"LEFT JOIN rental.product_rates r ON r.product_id = p.id AND r.vendor_id = p.vendor_id WHERE p.id = $1",
+	UUIDOID);
 PLAN(product_row, "SELECT v FROM rental.product_view v WHERE v.id = $1", UUIDOID);
 PLAN(
 	product_insert,
-	"INSERT INTO rental.products (id, vendor_id, category_id, name, description, tracking, replacement_value, created_at) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID);
+	"INSERT INTO rental.products (id, vendor_id, category_id, name, description, tracking, replacement_value, created_at, kind, "
+	"buffer_before, buffer_after, shortage_limit, assignment) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID, TEXTOID, INTERVALOID, INTERVALOID,
+	INT4OID, TEXTOID);
+PLAN(components_of,
+	 "SELECT component_id, quantity FROM rental.product_components WHERE product_id = $1 ORDER BY component_id",
+	 UUIDOID);
+PLAN(component_set,
+	 "INSERT INTO rental.product_components (vendor_id, product_id, component_id, quantity) VALUES ($1, $2, $3, $4) "
+	 "ON CONFLICT (product_id, component_id, vendor_id) DO UPDATE SET quantity = $4",
+	 UUIDOID, UUIDOID, UUIDOID, INT4OID);
+PLAN(component_unset, "DELETE FROM rental.product_components WHERE product_id = $1 AND component_id = $2", UUIDOID,
+	 UUIDOID);
+PLAN(components_row, "SELECT v FROM rental.component_view v WHERE v.product_id = $1 AND v.component_id = $2", UUIDOID,
+	 UUIDOID);
 PLAN(rate_upsert,
 	 "INSERT INTO rental.product_rates (vendor_id, product_id, days, amount, extra_day) VALUES ($1, $2, $3, $4, $5) "
 	 "ON CONFLICT (product_id, vendor_id) DO UPDATE SET days = $3, amount = $4, extra_day = $5",
@@ -55,23 +68,6 @@ PLAN(category_above,
 	 "SELECT count(*) > 0, COALESCE(bool_or(id = $2), false) FROM above",
 	 UUIDOID, UUIDOID);
 PLAN(category_row, "SELECT v FROM rental.category_view v WHERE v.id = $1", UUIDOID);
-PLAN(location_default, "SELECT id FROM rental.locations WHERE vendor_id = $1 ORDER BY id LIMIT 1", UUIDOID);
-PLAN(location_exists, "SELECT FROM rental.locations WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
-PLAN(stock_upsert,
-	 "INSERT INTO rental.stock (vendor_id, product_id, location_id, quantity) VALUES ($1, $2, $3, $4) "
-	 "ON CONFLICT (product_id, location_id, vendor_id) DO UPDATE SET quantity = $4",
-	 UUIDOID, UUIDOID, UUIDOID, INT4OID);
-PLAN(stock_ensure,
-	 "INSERT INTO rental.stock (vendor_id, product_id, location_id, quantity) VALUES ($1, $2, $3, 0) "
-	 "ON CONFLICT (product_id, location_id, vendor_id) DO NOTHING",
-	 UUIDOID, UUIDOID, UUIDOID);
-PLAN(stock_row, "SELECT v FROM rental.stock_view v WHERE v.product_id = $1 AND v.location_id = $2", UUIDOID, UUIDOID);
-PLAN(
-	unit_insert,
-	"INSERT INTO rental.units (id, vendor_id, product_id, location_id, code, created_at) VALUES ($1, $2, $3, $4, $5, $6) "
-	"ON CONFLICT (product_id, code, vendor_id) DO NOTHING",
-	UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID);
-PLAN(unit_row, "SELECT v FROM rental.unit_view v WHERE v.id = $1", UUIDOID);
 
 #define PAGES(view, filter, ...)                                                                                       \
 	.forward = PLAN_INIT("SELECT v, v.id FROM " view " v WHERE v.id > $1 AND " filter " ORDER BY v.id LIMIT $2",       \
@@ -87,9 +83,16 @@ static PagePlans location_pages = {
 	PAGES("rental.location_view", "v.vendor_id = $3", UUIDOID),
 	.count = PLAN_INIT("SELECT count(*) FROM rental.locations WHERE vendor_id = $1", UUIDOID),
 };
-static PagePlans unit_pages = {
-	PAGES("rental.unit_view", "v.product_id = $3", UUIDOID),
-	.count = PLAN_INIT("SELECT count(*) FROM rental.units WHERE product_id = $1", UUIDOID),
+static PagePlans component_pages = {
+	.forward = PLAN_INIT(
+		"SELECT v, v.component_id FROM rental.component_view v WHERE v.component_id > $1 AND v.product_id = $3 "
+		"ORDER BY v.component_id LIMIT $2",
+		UUIDOID, INT4OID, UUIDOID),
+	.backward = PLAN_INIT(
+		"SELECT v, v.component_id FROM rental.component_view v WHERE v.component_id < $1 AND v.product_id = $3 "
+		"ORDER BY v.component_id DESC LIMIT $2",
+		UUIDOID, INT4OID, UUIDOID),
+	.count = PLAN_INIT("SELECT count(*) FROM rental.product_components WHERE product_id = $1", UUIDOID),
 };
 static PagePlans product_pages = {
 	PAGES(
@@ -118,6 +121,9 @@ product_find(const pg_uuid_t *id, Product *product)
 	product->time_zone = plan_text(0, 8);
 	product->hold_time = plan_datum(0, 9);
 	product->has_rate = !plan_value(0, 10).isnull;
+	product->is_sale = DatumGetBool(plan_datum(0, 13));
+	product->is_kit = DatumGetBool(plan_datum(0, 14));
+	product->assigns_at_once = DatumGetBool(plan_datum(0, 15));
 	if (product->has_rate)
 	{
 		product->rate_days = DatumGetInt32(plan_datum(0, 10));
@@ -152,8 +158,8 @@ PG_FUNCTION_INFO_V1(category_guard);
 Datum
 category_guard(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	HeapTuple row;
+	TriggerData	 *trigger = (TriggerData *) fcinfo->context;
+	HeapTuple	  row;
 	NullableDatum id;
 	NullableDatum parent;
 
@@ -309,9 +315,32 @@ rate_set(const pg_uuid_t *vendor_id, const pg_uuid_t *product_id, const char *cu
 			 VALUE(amount_round(extra_day, currency)));
 }
 
+/* one_of refuses a word that is none of those given. */
+static void
+one_of(const char *word, const char *field, const char *a, const char *b, const char *c)
+{
+	if (strcmp(word, a) == 0 || strcmp(word, b) == 0 || (c != NULL && strcmp(word, c) == 0))
+		return;
+	rental_raise(invalid_value, errmsg("%s must be %s%s%s or %s", field, a, c ? ", " : "", c ? b : "", c ? c : b),
+				 errfield(field));
+}
+
+static void
+buffer_check(NullableDatum buffer, const char *field)
+{
+	Interval *span;
+
+	request_required(buffer, field);
+	span = DatumGetIntervalP(buffer.value);
+	if (span->month != 0 || span->day < 0 || span->time < 0 || span->day > 366)
+		rental_raise(invalid_value, errmsg("%s must be a time of up to a year, in days or less", field),
+					 errfield(field));
+}
+
 /*
  * product_create(name text, description text, category_id uuid, vendor_id uuid,
- * tracking text, replacement_value numeric, day_rate numeric)
+ * tracking text, replacement_value numeric, day_rate numeric, kind text,
+ * buffer_before interval, buffer_after interval, shortage_limit integer, assignment text)
  */
 PG_FUNCTION_INFO_V1(product_create);
 Datum
@@ -320,13 +349,21 @@ product_create(PG_FUNCTION_ARGS)
 	char			*name = request_required_text(FCARG(0), "name", 200);
 	char			*description = request_text(FCARG(1), "description", 20000);
 	char			*tracking = request_required_text(FCARG(4), "tracking", 20);
+	char			*kind = request_required_text(FCARG(7), "kind", 20);
+	char			*assignment = request_required_text(FCARG(11), "assignment", 20);
 	const pg_uuid_t *vendor_id = actor_require_own_vendor(FCARG(3));
 	pg_uuid_t		*id = DatumGetUUIDP(uuid7_datum());
 	const char		*currency;
 	NullableDatum	 row;
 
-	if (strcmp(tracking, "bulk") != 0 && strcmp(tracking, "serialised") != 0)
-		rental_raise(invalid_value, errmsg("tracking must be bulk or serialised"), errfield("tracking"));
+	one_of(tracking, "tracking", "bulk", "serialised", "kit");
+	one_of(kind, "kind", "rental", "sale", NULL);
+	one_of(assignment, "assignment", "order", "dispatch", NULL);
+	buffer_check(FCARG(8), "buffer_before");
+	buffer_check(FCARG(9), "buffer_after");
+	request_required(FCARG(10), "shortage_limit");
+	if (PG_GETARG_INT32(10) < 0)
+		rental_raise(invalid_value, errmsg("shortage_limit must not be negative"), errfield("shortage_limit"));
 	plan_open();
 	currency = vendor_currency(vendor_id);
 	if (!PG_ARGISNULL(2) && plan_run(&category_exists, FCARG(2)) == 0)
@@ -337,7 +374,8 @@ product_create(PG_FUNCTION_ARGS)
 		amount_check(PG_GETARG_DATUM(6), currency, "day_rate");
 	plan_run(&product_insert, VALUE(UUIDPGetDatum(id)), VALUE(UUIDPGetDatum(vendor_id)), FCARG(2),
 			 VALUE(CStringGetTextDatum(name)), VALUE(CStringGetTextDatum(description ? description : "")),
-			 VALUE(CStringGetTextDatum(tracking)), FCARG(5), VALUE(TimestampTzGetDatum(rental_now())));
+			 VALUE(CStringGetTextDatum(tracking)), FCARG(5), VALUE(TimestampTzGetDatum(rental_now())),
+			 VALUE(CStringGetTextDatum(kind)), FCARG(8), FCARG(9), FCARG(10), VALUE(CStringGetTextDatum(assignment)));
 	if (!PG_ARGISNULL(6))
 		rate_set(vendor_id, id, currency, 1, PG_GETARG_DATUM(6), PG_GETARG_DATUM(6));
 	row = product_answer(id);
@@ -377,83 +415,84 @@ product_rate_set(PG_FUNCTION_ARGS)
 	return plan_return(fcinfo, row);
 }
 
-/* location_arg finds where stock of a product goes: the location named, or the vendor's first. */
-static NullableDatum
-location_arg(NullableDatum location, const Product *product)
+/* Kits */
+
+/* product_components lists what a kit is made of, in ascending order; none for any other product. */
+int
+product_components(const pg_uuid_t *kit, Component **components)
 {
-	if (location.isnull)
+	MemoryContext caller = CurrentMemoryContext;
+	uint64		  n;
+	uint64		  i;
+
+	plan_open();
+	n = plan_read(&components_of, VALUE(UUIDPGetDatum(kit)));
+	*components = MemoryContextAlloc(caller, Max(n, 1) * sizeof(Component));
+	for (i = 0; i < n; i++)
 	{
-		if (plan_read(&location_default, VALUE(UUIDPGetDatum(&product->vendor_id))) == 0)
-			rental_raise(not_found, errmsg("the vendor has no location"), errfield("location_id"));
-		return plan_value(0, 1);
+		(*components)[i].product_id = *DatumGetUUIDP(plan_datum(i, 1));
+		(*components)[i].quantity = DatumGetInt32(plan_datum(i, 2));
 	}
-	if (plan_read(&location_exists, location, VALUE(UUIDPGetDatum(&product->vendor_id))) == 0)
-		rental_raise(not_found, errmsg("no such location"), errfield("location_id"));
-	return location;
+	plan_close();
+	return n;
 }
 
-/* stock_set(product_id uuid, quantity integer, location_id uuid) */
-PG_FUNCTION_INFO_V1(stock_set);
+/* component_set(product_id uuid, component_id uuid, quantity integer) */
+PG_FUNCTION_INFO_V1(component_put);
 Datum
-stock_set(PG_FUNCTION_ARGS)
+component_put(PG_FUNCTION_ARGS)
 {
-	Product		  product;
-	NullableDatum location;
+	Product		  kit;
+	Product		  component;
 	NullableDatum row;
 
 	request_required(FCARG(0), "product_id");
-	request_required(FCARG(1), "quantity");
+	request_required(FCARG(1), "component_id");
+	request_required(FCARG(2), "quantity");
 	plan_open();
-	product_load_own(PG_GETARG_UUID_P(0), &product);
-	if (product.serialised)
-		rental_raise(invalid_value, errmsg("a serialised product's stock are its units"), errfield("quantity"));
-	if (PG_GETARG_INT32(1) < 0 || PG_GETARG_INT32(1) > 1000000000)
-		rental_raise(invalid_value, errmsg("quantity must be between 0 and 1000000000"), errfield("quantity"));
-	location = location_arg(FCARG(2), &product);
-	plan_run(&stock_upsert, VALUE(UUIDPGetDatum(&product.vendor_id)), FCARG(0), location, FCARG(1));
-	plan_run(&stock_row, FCARG(0), location);
+	product_load_own(PG_GETARG_UUID_P(0), &kit);
+	product_load(PG_GETARG_UUID_P(1), &component, "component_id");
+	if (!kit.is_kit)
+		rental_raise(invalid_value, errmsg("only a kit has components"), errfield("product_id"));
+	if (component.is_kit || component.is_sale || !uuid_equal(&component.vendor_id, &kit.vendor_id))
+		rental_raise(invalid_value, errmsg("a component is a rental product of the same vendor, and no kit"),
+					 errfield("component_id"));
+	if (PG_GETARG_INT32(2) < 1 || PG_GETARG_INT32(2) > 10000)
+		rental_raise(invalid_value, errmsg("quantity must be between 1 and 10000"), errfield("quantity"));
+	plan_run(&component_set, VALUE(UUIDPGetDatum(&kit.vendor_id)), FCARG(0), FCARG(1), FCARG(2));
+	plan_run(&components_row, FCARG(0), FCARG(1));
 	row = plan_keep(0, 1);
 	plan_close();
 	return plan_return(fcinfo, row);
 }
 
-/* unit_create(product_id uuid, code text, location_id uuid) */
-PG_FUNCTION_INFO_V1(unit_create);
+/* component_remove(product_id uuid, component_id uuid) */
+PG_FUNCTION_INFO_V1(component_remove);
 Datum
-unit_create(PG_FUNCTION_ARGS)
+component_remove(PG_FUNCTION_ARGS)
 {
-	char		 *code = request_required_text(FCARG(1), "code", 100);
-	Datum		  id = uuid7_datum();
-	Product		  product;
-	NullableDatum location;
-	NullableDatum row;
+	Product kit;
 
 	request_required(FCARG(0), "product_id");
+	request_required(FCARG(1), "component_id");
 	plan_open();
-	product_load_own(PG_GETARG_UUID_P(0), &product);
-	if (!product.serialised)
-		rental_raise(invalid_value, errmsg("only a serialised product has units"), errfield("product_id"));
-	location = location_arg(FCARG(2), &product);
-	plan_run(&stock_ensure, VALUE(UUIDPGetDatum(&product.vendor_id)), FCARG(0), location);
-	if (plan_run(&unit_insert, VALUE(id), VALUE(UUIDPGetDatum(&product.vendor_id)), FCARG(0), location,
-				 VALUE(CStringGetTextDatum(code)), VALUE(TimestampTzGetDatum(rental_now()))) == 0)
-		rental_raise(already_exists, errmsg("the product has a unit \"%s\" already", code), errfield("code"));
-	plan_run(&unit_row, VALUE(id));
-	row = plan_keep(0, 1);
+	product_load_own(PG_GETARG_UUID_P(0), &kit);
+	if (plan_run(&component_unset, FCARG(0), FCARG(1)) == 0)
+		rental_raise(not_found, errmsg("no such component"));
 	plan_close();
-	return plan_return(fcinfo, row);
+	PG_RETURN_VOID();
 }
 
-/* unit_list(product_id uuid, page_size, cursor, count) */
-PG_FUNCTION_INFO_V1(unit_list);
+/* component_list(product_id uuid, page_size, cursor, count) */
+PG_FUNCTION_INFO_V1(component_list);
 Datum
-unit_list(PG_FUNCTION_ARGS)
+component_list(PG_FUNCTION_ARGS)
 {
-	Product product;
+	Product kit;
 
 	request_required(FCARG(0), "product_id");
 	plan_open();
-	product_load_own(PG_GETARG_UUID_P(0), &product);
+	product_load(PG_GETARG_UUID_P(0), &kit, "product_id");
 	plan_close();
-	return page_return(fcinfo, &unit_pages, &FCARG(0), 1, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
+	return page_return(fcinfo, &component_pages, &FCARG(0), 1, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
 }

@@ -20,12 +20,23 @@ typedef struct Product
 	const char *currency;
 	const char *time_zone;
 	Datum		hold_time; /* Interval */
+	bool		is_sale;
+	bool		is_kit;
+	bool		assigns_at_once;
 	bool		has_rate;
 	int32		rate_days;
 	Datum		rate_amount; /* numeric */
 	Datum		rate_extra_day;
 } Product;
 
+/* What a kit is made of */
+typedef struct Component
+{
+	pg_uuid_t product_id;
+	int32	  quantity;
+} Component;
+
+extern int	product_components(const pg_uuid_t *kit, Component **components);
 extern bool product_find(const pg_uuid_t *id, Product *product);
 extern void product_load(const pg_uuid_t *id, Product *product, const char *field);
 extern void product_load_own(const pg_uuid_t *id, Product *product);

@@ -35,8 +35,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#define CHUNK_SPAN		(INT64CONST(32) * USECS_PER_DAY)
-#define CHUNK_MAX_STEPS 128
+#define CHUNK_SPAN			  (INT64CONST(32) * USECS_PER_DAY)
+#define CHUNK_MAX_STEPS		  128
+#define HIGHEST_INDEXED_LEVEL 3 /* of the index timelines_tight */
 
 /* Columns of rental.timelines, in the order of sql/install/40_stock.sql */
 enum
@@ -47,6 +48,7 @@ enum
 	COL_VENDOR,
 	COL_UPPER,
 	COL_HOLDS_UNTIL,
+	COL_LEVEL,
 	COL_FREE,
 	COL_COUNT = COL_FREE
 };
@@ -270,6 +272,72 @@ chunk_next_location(const pg_uuid_t *product_id, pg_uuid_t *location_id, bool fi
 	return found;
 }
 
+static void
+read_tight(Chunks *chunks, const Period *window, TightReader reader, void *arg)
+{
+	bool	   is_head = slot_is_head(chunks->slot);
+	StockPiece piece;
+
+	piece.period.start = is_head ? window->start : Max(slot_lower(chunks->slot), window->start);
+	piece.period.end = is_head ? window->end : Min(slot_upper(chunks->slot), window->end);
+	piece.holds_until = DatumGetTimestampTz(column(chunks->slot, COL_HOLDS_UNTIL));
+	piece.free = timeline_view(slot_free(chunks->slot));
+	reader(DatumGetUUIDP(column(chunks->slot, COL_PRODUCT)), DatumGetUUIDP(column(chunks->slot, COL_LOCATION)), &piece,
+		   arg);
+}
+
+/*
+ * chunk_tight reads, over all products, the rows that may have less than a
+ * quantity free in a window, heads included: an index of levels leads to them,
+ * unless so much is asked for that few rows have it.
+ */
+void
+chunk_tight(const Period *window, int32 quantity, TightReader reader, void *arg)
+{
+	Chunks chunks;
+	int16  highest = chunk_level(quantity - 1);
+	int16  level;
+	int	   heads;
+
+	chunks_open(&chunks, AccessShareLock);
+	chunks_snapshot(&chunks, GetActiveSnapshot());
+	if (highest > HIGHEST_INDEXED_LEVEL)
+	{
+		TableScanDesc scan = table_beginscan(chunks.table, chunks.snapshot, 0, NULL);
+
+		while (table_scan_getnextslot(scan, ForwardScanDirection, chunks.slot))
+			if (slot_is_head(chunks.slot) ||
+				(slot_lower(chunks.slot) < window->end && slot_upper(chunks.slot) > window->start))
+				read_tight(&chunks, window, reader, arg);
+		table_endscan(scan);
+	}
+	else
+	{
+		Relation index =
+			index_open(get_relname_relid("timelines_tight", RelationGetNamespace(chunks.table)), AccessShareLock);
+
+		for (level = -1; level <= highest; level++)
+			for (heads = 0; heads < 2; heads++)
+			{
+				ScanKeyData	  keys[3];
+				IndexScanDesc scan = index_beginscan(chunks.table, index, chunks.snapshot, heads ? 2 : 3, 0);
+
+				ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(level));
+				ScanKeyInit(&keys[1], 2, heads ? BTEqualStrategyNumber : BTGreaterStrategyNumber,
+							heads ? F_TIMESTAMPTZ_EQ : F_TIMESTAMPTZ_GT,
+							TimestampTzGetDatum(heads ? DT_NOBEGIN : window->start - CHUNK_SPAN));
+				ScanKeyInit(&keys[2], 2, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, TimestampTzGetDatum(window->end));
+				index_rescan(scan, keys, heads ? 2 : 3, NULL, 0);
+				while (index_getnext_slot(scan, ForwardScanDirection, chunks.slot))
+					if (heads || slot_upper(chunks.slot) > window->start)
+						read_tight(&chunks, window, reader, arg);
+				index_endscan(scan);
+			}
+		index_close(index, NoLock);
+	}
+	chunks_close(&chunks);
+}
+
 /* Writing */
 
 static void
@@ -290,6 +358,16 @@ insert_index_entries(Chunks *chunks, TupleTableSlot *slot, bool update)
 	FreeExecutorState(estate);
 }
 
+/* level_of tells how little is free at least, coarsely, so that an index of it seldom changes. */
+static int16
+level_of(const Timeline *free)
+{
+	TimelineView view = timeline_view(free);
+	Period		 always = {DT_NOBEGIN, DT_NOEND};
+
+	return chunk_level(timeline_lowest(&view, &always, NULL));
+}
+
 static TupleTableSlot *
 form_row(Chunks *chunks, const StockKey *key, const Period *extent, TimestampTz holds_until, const Timeline *free)
 {
@@ -303,6 +381,7 @@ form_row(Chunks *chunks, const StockKey *key, const Period *extent, TimestampTz 
 	values[COL_VENDOR - 1] = UUIDPGetDatum(&key->vendor_id);
 	values[COL_UPPER - 1] = TimestampTzGetDatum(extent->end);
 	values[COL_HOLDS_UNTIL - 1] = TimestampTzGetDatum(holds_until);
+	values[COL_LEVEL - 1] = Int16GetDatum(level_of(free));
 	values[COL_FREE - 1] = PointerGetDatum(free);
 	ExecStoreHeapTuple(heap_form_tuple(RelationGetDescr(chunks->table), values, nulls), slot, true);
 	return slot;
@@ -398,29 +477,58 @@ cell_start(TimestampTz at)
 }
 
 /*
- * lock_chunk locks the chunk that covers a time, making it if need be, and
- * leaves it in the slot.
+ * is_covered tells whether there are chunks for the whole of a period. It
+ * looks without locking: a chunk, once there, stays.
+ */
+static bool
+is_covered(Chunks *chunks, const StockKey *key, const Period *period)
+{
+	TimestampTz at = period->start;
+
+	chunks_refresh(chunks);
+	while (at < period->end)
+	{
+		if (!chunks_find(chunks, &key->product_id, &key->location_id, at) || slot_upper(chunks->slot) <= at)
+			return false;
+		at = slot_upper(chunks->slot);
+	}
+	return true;
+}
+
+/*
+ * make_chunks makes the chunks that a period lacks. The head is locked first:
+ * it comes before its chunks in the order of locks, its capacity must not
+ * change meanwhile, and nobody else may make the same chunk.
  */
 static void
-lock_chunk(Chunks *chunks, const StockKey *key, TimestampTz at)
+make_chunks(Chunks *chunks, const StockKey *key, const Period *period)
 {
-	while (!lock_row(chunks, key, at))
-	{
-		Period		 cell = {cell_start(at), cell_start(at) + CHUNK_SPAN};
-		TimelineView capacity;
+	TimelineView capacity;
+	TimestampTz	 at = period->start;
+	Timeline	*head;
 
-		if (!lock_row(chunks, key, DT_NOBEGIN))
-			ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-							errmsg("product %s is not kept at location %s", uuid_text(&key->product_id),
-								   uuid_text(&key->location_id))));
-		/* whoever held the head before us may have made the chunk */
+	if (is_covered(chunks, key, period))
+		return;
+	if (!lock_row(chunks, key, DT_NOBEGIN))
+		ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+						errmsg("product %s is not kept at location %s", uuid_text(&key->product_id),
+							   uuid_text(&key->location_id))));
+	head = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks->slot, COL_FREE));
+	capacity = timeline_view(head);
+	/* whoever changes the capacity with an older snapshot must notice the new chunk */
+	update_row(chunks, key, &((Period){DT_NOBEGIN, DT_NOBEGIN}), DT_NOEND, head);
+	while (at < period->end)
+	{
+		Period cell = {cell_start(at), cell_start(at) + CHUNK_SPAN};
+
 		chunks_refresh(chunks);
 		if (chunks_find(chunks, &key->product_id, &key->location_id, at) && slot_upper(chunks->slot) > at)
-			continue;
-		lock_row(chunks, key, DT_NOBEGIN);
-		capacity = timeline_view(slot_free(chunks->slot));
-		insert_row(chunks, key, &cell, DT_NOEND, timeline_cut(&capacity, &cell));
-		update_row(chunks, key, &((Period){DT_NOBEGIN, DT_NOBEGIN}), DT_NOEND, slot_free(chunks->slot));
+			at = slot_upper(chunks->slot);
+		else
+		{
+			insert_row(chunks, key, &cell, DT_NOEND, timeline_cut(&capacity, &cell));
+			at = cell.end;
+		}
 	}
 }
 
@@ -489,48 +597,27 @@ store_chunk(Chunks *chunks, const StockKey *key, const Period *extent, Timestamp
 	}
 }
 
-/* change_locked applies shifts to the row in the slot and returns where it ends. */
-static TimestampTz
-change_locked(Chunks *chunks, const StockKey *key, const StockShift *shifts, int nshifts, int nbefore,
-			  TimestampTz hold_until, PieceJudge judge, void *arg)
+/*
+ * change_locked replaces the timeline of the row in the slot, after the judge
+ * has compared it with an earlier state.
+ */
+static void
+change_locked(Chunks *chunks, const StockKey *key, const Timeline *was, const Timeline *becomes, TimestampTz hold_until,
+			  PieceJudge judge, void *arg)
 {
-	Period	   extent = {slot_lower(chunks->slot), slot_upper(chunks->slot)};
-	Period	   seen = extent;
-	Timeline  *old_free;
-	Timeline  *new_free;
-	StockPiece before;
-	StockPiece after;
+	Period		extent = {slot_lower(chunks->slot), slot_upper(chunks->slot)};
+	bool		is_head = slot_is_head(chunks->slot);
+	Period		seen = {extent.start, is_head ? DT_NOEND : extent.end};
+	TimestampTz held = DatumGetTimestampTz(column(chunks->slot, COL_HOLDS_UNTIL));
+	StockPiece	before = {seen, held, timeline_view(was)};
+	StockPiece	after = {seen, Min(held, hold_until), timeline_view(becomes)};
 
-	if (slot_is_head(chunks->slot))
-		seen.end = DT_NOEND;
-	old_free = apply_shifts(slot_free(chunks->slot), &seen, shifts, nbefore);
-	new_free = apply_shifts(old_free, &seen, shifts + nbefore, nshifts - nbefore);
-	before.period = after.period = seen;
-	before.holds_until = DatumGetTimestampTz(column(chunks->slot, COL_HOLDS_UNTIL));
-	after.holds_until = Min(before.holds_until, hold_until);
-	before.free = timeline_view(old_free);
-	after.free = timeline_view(new_free);
 	if (got_worse(&before.free, &after.free))
 		judge(&before, &after, arg);
-	if (slot_is_head(chunks->slot))
-		update_row(chunks, key, &extent, DT_NOEND, new_free);
+	if (is_head)
+		update_row(chunks, key, &extent, DT_NOEND, becomes);
 	else
-		store_chunk(chunks, key, &extent, after.holds_until, new_free);
-	return seen.end;
-}
-
-/*
- * chunk_open_stock begins the timeline of a product at a location.
- */
-void
-chunk_open_stock(const StockKey *key, int32 quantity)
-{
-	Chunks chunks;
-	Period nowhere = {DT_NOBEGIN, DT_NOBEGIN};
-
-	chunks_open(&chunks, RowExclusiveLock);
-	insert_row(&chunks, key, &nowhere, DT_NOEND, timeline_constant(quantity));
-	chunks_close(&chunks);
+		store_chunk(chunks, key, &extent, after.holds_until, becomes);
 }
 
 /*
@@ -554,60 +641,105 @@ chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbef
 		all.end = Max(all.end, shifts[i].period.end);
 	}
 	chunks_open(&chunks, RowExclusiveLock);
+	for (i = 0; i < nshifts; i++)
+		make_chunks(&chunks, key, &shifts[i].period);
 	for (at = all.start; at < all.end;)
 	{
-		bool touched = false;
+		Period	  extent;
+		bool	  touched = false;
+		Timeline *was;
 
-		lock_chunk(&chunks, key, at);
+		if (!lock_row(&chunks, key, at))
+		{
+			/* between two periods that are far apart there may be nothing */
+			at = cell_start(at) + CHUNK_SPAN;
+			continue;
+		}
+		extent.start = slot_lower(chunks.slot);
+		extent.end = slot_upper(chunks.slot);
+		at = extent.end;
 		for (i = 0; i < nshifts; i++)
-			touched |=
-				shifts[i].period.start < slot_upper(chunks.slot) && shifts[i].period.end > slot_lower(chunks.slot);
-		if (touched)
-			at = change_locked(&chunks, key, shifts, nshifts, nbefore, hold_until, judge, arg);
-		else
-			at = slot_upper(chunks.slot);
+			touched |= shifts[i].period.start < extent.end && shifts[i].period.end > extent.start;
+		if (!touched)
+			continue;
+		was = apply_shifts(slot_free(chunks.slot), &extent, shifts, nbefore);
+		change_locked(&chunks, key, was, apply_shifts(was, &extent, shifts + nbefore, nshifts - nbefore), hold_until,
+					  judge, arg);
 	}
 	chunks_close(&chunks);
 }
 
 /*
- * chunk_shift_capacity changes the capacity: the head, and every chunk that
- * there is in the periods, which may be open.
+ * next_row brings the first chunk at or after a time into the slot, locked.
+ * What it skips while waiting, the right half of a split, it finds in its next turn.
  */
-void
-chunk_shift_capacity(const StockKey *key, const StockShift *shifts, int nshifts, PieceJudge judge, void *arg)
+static bool
+next_row(Chunks *chunks, const StockKey *key, TimestampTz at)
 {
-	Chunks		chunks;
-	TimestampTz at = DT_NOBEGIN;
+	ScanKeyData	  keys[3];
+	IndexScanDesc scan;
+	bool		  found;
 
-	chunks_open(&chunks, RowExclusiveLock);
-	if (!lock_row(&chunks, key, DT_NOBEGIN))
-		ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-						errmsg("product %s is not kept at location %s", uuid_text(&key->product_id),
-							   uuid_text(&key->location_id))));
-	change_locked(&chunks, key, shifts, nshifts, 0, DT_NOEND, judge, arg);
 	for (;;)
 	{
-		ScanKeyData	  keys[3];
-		IndexScanDesc scan;
-		bool		  found;
-
-		chunks_refresh(&chunks);
+		chunks_refresh(chunks);
 		ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&key->product_id));
 		ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&key->location_id));
 		ScanKeyInit(&keys[2], 3, TIMESTAMP_IS_NOBEGIN(at) ? BTGreaterStrategyNumber : BTGreaterEqualStrategyNumber,
 					TIMESTAMP_IS_NOBEGIN(at) ? F_TIMESTAMPTZ_GT : F_TIMESTAMPTZ_GE, TimestampTzGetDatum(at));
-		scan = index_beginscan(chunks.table, chunks.index, chunks.snapshot, 3, 0);
+		scan = index_beginscan(chunks->table, chunks->index, chunks->snapshot, 3, 0);
 		index_rescan(scan, keys, 3, NULL, 0);
-		found = index_getnext_slot(scan, ForwardScanDirection, chunks.slot);
+		found = index_getnext_slot(scan, ForwardScanDirection, chunks->slot);
 		if (found)
-			at = slot_lower(chunks.slot);
+			at = slot_lower(chunks->slot);
 		index_endscan(scan);
 		if (!found)
-			break;
-		/* a split while we wait leaves its right half for the next turn */
-		if (lock_row(&chunks, key, at))
-			at = change_locked(&chunks, key, shifts, nshifts, 0, DT_NOEND, judge, arg);
+			return false;
+		if (lock_row(chunks, key, at))
+			return true;
+	}
+}
+
+/*
+ * chunk_set_capacity makes a timeline the capacity of a product at a location:
+ * the head, which is made if there is none, and every chunk change by the difference.
+ * The judge is asked about each row; the head is the piece from -infinity to infinity.
+ */
+void
+chunk_set_capacity(const StockKey *key, const Timeline *capacity, PieceJudge judge, void *arg)
+{
+	Chunks		 chunks;
+	Period		 nowhere = {DT_NOBEGIN, DT_NOBEGIN};
+	TimelineView view = timeline_view(capacity);
+	TimelineView old;
+	TimelineView difference;
+	TimestampTz	 at = DT_NOBEGIN;
+
+	chunks_open(&chunks, RowExclusiveLock);
+	if (!lock_row(&chunks, key, DT_NOBEGIN))
+		insert_row(&chunks, key, &nowhere, DT_NOEND, capacity);
+	else
+	{
+		Timeline *head = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks.slot, COL_FREE));
+
+		old = timeline_view(head);
+		difference = timeline_view(timeline_difference(&view, &old));
+		if (difference.base != 0 || difference.count != 0)
+		{
+			change_locked(&chunks, key, head, capacity, DT_NOEND, judge, arg);
+			while (next_row(&chunks, key, at))
+			{
+				Period		 extent = {slot_lower(chunks.slot), slot_upper(chunks.slot)};
+				TimelineView part = timeline_view(timeline_cut(&difference, &extent));
+				TimelineView free;
+				Timeline	*was = slot_free(chunks.slot);
+
+				at = extent.end;
+				free = timeline_view(was);
+				if (part.base != 0 || part.count != 0)
+					change_locked(&chunks, key, was, timeline_sum(&free, &part), DT_NOEND, judge, arg);
+			}
+		}
 	}
 	chunks_close(&chunks);
 }
@@ -641,6 +773,14 @@ put_cell(ReturnSetInfo *rsinfo, const Period *cell, const TimelineView *free)
 		part.end = cell->end;
 	}
 	put_chunk(rsinfo, &part, free);
+}
+
+/* timeline_level(timeline) -> smallint: how little it has at least, as timelines.level */
+PG_FUNCTION_INFO_V1(timeline_level);
+Datum
+timeline_level(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT16(level_of(PG_GETARG_TIMELINE_P(0)));
 }
 
 /*

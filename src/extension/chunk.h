@@ -36,13 +36,25 @@ typedef bool (*PieceReader)(const StockPiece *piece, void *arg);
 /* Called with a changed piece in which free stock fell to below zero somewhere */
 typedef void (*PieceJudge)(const StockPiece *before, const StockPiece *after, void *arg);
 
+/* Called with a product at a location of which a window may have too little free */
+typedef void (*TightReader)(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const StockPiece *piece,
+							void *arg);
+
 extern bool chunk_read(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window,
 					   PieceReader reader, void *arg);
 extern bool chunk_next_location(const pg_uuid_t *product_id, pg_uuid_t *location_id, bool first);
-extern void chunk_open_stock(const StockKey *key, int32 quantity);
 extern void chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbefore, TimestampTz hold_until,
 						PieceJudge judge, void *arg);
-extern void chunk_shift_capacity(const StockKey *key, const StockShift *shifts, int nshifts, PieceJudge judge,
-								 void *arg);
+extern void chunk_set_capacity(const StockKey *key, const Timeline *capacity, PieceJudge judge, void *arg);
+extern void chunk_tight(const Period *window, int32 quantity, TightReader reader, void *arg);
+
+/* chunk_level is the level of a row whose least value this is. */
+static inline int16
+chunk_level(int32 least)
+{
+	if (least < 2)
+		return Max(least, -1);
+	return least < 4 ? 2 : least < 8 ? 3 : 4;
+}
 
 #endif /* RENTAL_CHUNK_H */

@@ -19,6 +19,7 @@
 #include "request.h"
 #include "response.h"
 #include "stock.h"
+#include "units.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
@@ -26,7 +27,8 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#define ORDER_MOST_ITEMS 100
+#define ORDER_MOST_ITEMS	  100
+#define ORDER_MOST_COMPONENTS 50 /* of a kit, see component_put */
 
 typedef struct Transition
 {
@@ -43,6 +45,7 @@ static const Transition transitions[] = {
 	{"cancel", "confirmed", "cancelled", "any"},
 	{"dispatch", "confirmed", "active", "vendor"},
 	{"return", "active", "returned", "vendor"},
+	{"expire", "pending", "expired", "system"},
 };
 /* clang-format on */
 
@@ -61,14 +64,6 @@ PLAN(
 	"INSERT INTO rental.reservations (id, vendor_id, product_id, location_id, order_item_id, quantity, state, period, blocked, expires_at, created_at) "
 	"VALUES ($1, $2, $3, $4, $5, $6, 'hold', $7, $8, $9, $10)",
 	UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, INT4OID, TSTZRANGEOID, TSTZRANGEOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
-PLAN(
-	assignment_insert,
-	"INSERT INTO rental.unit_assignments (vendor_id, reservation_id, unit_id, blocked) "
-	"SELECT $1, $2, u.id, $4 FROM rental.units u WHERE u.id = $3 AND u.vendor_id = $1 AND u.product_id = $5 AND u.location_id = $6 "
-	"AND u.in_service @> $4",
-	UUIDOID, UUIDOID, UUIDOID, TSTZRANGEOID, UUIDOID, UUIDOID);
-PLAN(unit_taken, "SELECT FROM rental.unit_assignments WHERE unit_id = $1 AND blocked && $2 AND vendor_id = $3", UUIDOID,
-	 TSTZRANGEOID, UUIDOID);
 PLAN(unit_place, "SELECT location_id FROM rental.units WHERE id = $1 AND product_id = $2", UUIDOID, UUIDOID);
 PLAN(
 	event_insert,
@@ -88,17 +83,22 @@ PLAN(reservations_set_state,
 	 "UPDATE rental.reservations r SET state = $2, expires_at = NULL FROM rental.order_items i "
 	 "WHERE i.order_id = $1 AND r.order_item_id = i.id AND r.vendor_id = i.vendor_id AND r.state <> 'released'",
 	 UUIDOID, TEXTOID);
+PLAN(
+	reservations_return,
+	"UPDATE rental.reservations r SET state = 'released' FROM rental.order_items i "
+	"WHERE i.order_id = $1 AND r.order_item_id = i.id AND r.vendor_id = i.vendor_id AND r.state <> 'released' AND NOT upper_inf(r.blocked)",
+	UUIDOID);
 PLAN(items_dispatch, "UPDATE rental.order_items SET dispatched = quantity WHERE order_id = $1", UUIDOID);
 PLAN(items_return, "UPDATE rental.order_items SET returned = quantity WHERE order_id = $1", UUIDOID);
-PLAN(assignments_end,
-	 "DELETE FROM rental.unit_assignments a USING rental.reservations r, rental.order_items i "
-	 "WHERE i.order_id = $1 AND r.order_item_id = i.id AND a.reservation_id = r.id AND lower(a.blocked) >= $2",
-	 UUIDOID, TIMESTAMPTZOID);
 PLAN(
-	assignments_cut,
-	"UPDATE rental.unit_assignments a SET blocked = tstzrange(lower(a.blocked), $2) FROM rental.reservations r, rental.order_items i "
-	"WHERE i.order_id = $1 AND r.order_item_id = i.id AND a.reservation_id = r.id AND upper(a.blocked) > $2 AND lower(a.blocked) < $2",
-	UUIDOID, TIMESTAMPTZOID);
+	orders_expired,
+	"SELECT id FROM rental.orders WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at, id LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED",
+	TIMESTAMPTZOID);
+PLAN(
+	overdue_widen,
+	"UPDATE rental.reservations SET blocked = tstzrange(lower(blocked), $1 + $2) WHERE id IN (SELECT id FROM rental.reservations "
+	"WHERE state = 'out' AND upper(blocked) <= $1 ORDER BY product_id, location_id, lower(blocked), id FOR NO KEY UPDATE SKIP LOCKED)",
+	TIMESTAMPTZOID, INTERVALOID);
 PLAN(earliest_start, "SELECT min(start_at) FROM rental.order_items WHERE order_id = $1", UUIDOID);
 
 #define ORDER_SCOPE \
@@ -128,9 +128,19 @@ static PagePlans event_pages = {
 
 /* Placing */
 
+/* What an item takes from the stock: itself, or a component of its kit */
+typedef struct Part
+{
+	struct OrderItem *item;
+	pg_uuid_t		  product_id;
+	int32			  quantity;
+	Period			  blocked;
+	pg_uuid_t		 *units; /* those chosen so far */
+	int				  nunits;
+} Part;
+
 typedef struct OrderItem
 {
-	int			  index; /* in the request */
 	RequestObject request;
 	Product		  product;
 	int32		  quantity;
@@ -159,6 +169,22 @@ time_minus(TimestampTz at, Datum interval)
 	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(at), interval));
 }
 
+/* blocked_by is what a rental of a product blocks: its period with buffers, or everything from then on if it is sold. */
+static Period
+blocked_by(const Product *product, const Period *period)
+{
+	Period blocked = *period;
+
+	if (product->is_sale)
+		blocked.end = DT_NOEND;
+	else
+	{
+		blocked.start = time_minus(period->start, product->buffer_before);
+		blocked.end = time_plus(period->end, product->buffer_after);
+	}
+	return blocked;
+}
+
 /* item_place decides where an item comes from: as asked, where its units are, or where most is free. */
 static void
 item_place(OrderItem *item)
@@ -176,7 +202,7 @@ item_place(OrderItem *item)
 	{
 		if (plan_read(&unit_place, VALUE(UUIDPGetDatum(&item->unit_ids[0])), VALUE(UUIDPGetDatum(&item->product.id))) ==
 			0)
-			rental_raise(not_found, errmsg("no unit %s of this product", uuid_text(&item->unit_ids[0])),
+			rental_raise(not_found, errmsg("no such unit of this product"),
 						 errfield(request_path(&item->request, "unit_ids")));
 		item->location_id = *DatumGetUUIDP(plan_datum(0, 1));
 		return;
@@ -191,7 +217,6 @@ item_read(OrderItem *item, const RequestList *list, int index)
 {
 	pg_uuid_t product_id;
 
-	item->index = index;
 	item->request = request_object(list, index, item_fields);
 	request_uuid(&item->request, "product_id", true, &product_id);
 	request_integer(&item->request, "quantity", true, &item->quantity);
@@ -209,27 +234,77 @@ item_read(OrderItem *item, const RequestList *list, int index)
 	if (!item->product.is_active)
 		rental_raise(invalid_value, errmsg("the product is not for rent any more"),
 					 errfield(request_path(&item->request, "product_id")));
-	item->blocked.start = time_minus(item->period.start, item->product.buffer_before);
-	item->blocked.end = time_plus(item->period.end, item->product.buffer_after);
+	item->blocked = blocked_by(&item->product, &item->period);
+	if (item->nunits > 0 && !item->product.serialised)
+		rental_raise(invalid_value, errmsg("only a serialised product has units"),
+					 errfield(request_path(&item->request, "unit_ids")));
 	item_place(item);
 	item->price = price_of(&item->product, &item->period, request_path(&item->request, "product_id"));
 	item->total = amount_times(item->price.unit_price, item->quantity);
 	item->id = uuid7_datum();
 }
 
+/* item_parts lists what an item takes, and returns how many parts there are. */
+static int
+item_parts(OrderItem *item, Part *parts)
+{
+	Component *components;
+	int		   n;
+	int		   i;
+
+	if (!item->product.is_kit)
+	{
+		parts[0] = (Part){item, item->product.id, item->quantity, item->blocked, item->unit_ids, item->nunits};
+		return 1;
+	}
+	n = product_components(&item->product.id, &components);
+	for (i = 0; i < n; i++)
+	{
+		Product component;
+
+		if (!product_find(&components[i].product_id, &component))
+			elog(ERROR, "a component is gone");
+		if (components[i].quantity > 1000000 / item->quantity)
+			rental_raise(invalid_value, errmsg("quantity is too large"),
+						 errfield(request_path(&item->request, "quantity")));
+		parts[i] = (Part){
+			item, component.id, item->quantity * components[i].quantity, blocked_by(&component, &item->period), NULL,
+			0};
+	}
+	return n;
+}
+
 /* Stock is always taken in this order, so that two orders never wait for each other. */
 static int
-item_compare(const void *a, const void *b)
+part_compare(const void *a, const void *b)
 {
-	const OrderItem *x = *(const OrderItem *const *) a;
-	const OrderItem *y = *(const OrderItem *const *) b;
-	int				 order = memcmp(x->product.id.data, y->product.id.data, UUID_LEN);
+	const Part *x = a;
+	const Part *y = b;
+	int			order = memcmp(x->product_id.data, y->product_id.data, UUID_LEN);
 
 	if (order == 0)
-		order = memcmp(x->location_id.data, y->location_id.data, UUID_LEN);
+		order = memcmp(x->item->location_id.data, y->item->location_id.data, UUID_LEN);
 	if (order == 0)
 		order = (x->blocked.start > y->blocked.start) - (x->blocked.start < y->blocked.start);
 	return order;
+}
+
+/* part_units locks the units that were asked for, or chooses some where they are assigned at once. */
+static void
+part_units(Part *part)
+{
+	const Product *product = &part->item->product;
+
+	if (part->nunits > 0)
+		units_lock(&product->vendor_id, part->units, part->nunits, &part->blocked,
+				   request_path(&part->item->request, "unit_ids"));
+	else if (product->serialised && product->assigns_at_once)
+	{
+		part->units = palloc(part->quantity * sizeof(pg_uuid_t));
+		units_choose(&product->vendor_id, &part->product_id, &part->item->location_id, &part->blocked, part->quantity,
+					 part->units);
+		part->nunits = part->quantity;
+	}
 }
 
 /* blame_item says which item it was when the stock refuses one. */
@@ -243,34 +318,21 @@ blame_item(void *arg)
 }
 
 static void
-item_reserve(const OrderItem *item, TimestampTz expires_at, TimestampTz now)
+part_reserve(const Part *part, TimestampTz expires_at, TimestampTz now)
 {
+	OrderItem			*item = part->item;
 	Datum				 id = uuid7_datum();
-	Datum				 blocked = period_range_datum(item->blocked.start, item->blocked.end);
 	Datum				 vendor_id = UUIDPGetDatum(&item->product.vendor_id);
-	ErrorContextCallback blame = {
-		.callback = blame_item, .arg = unconstify(OrderItem *, item), .previous = error_context_stack};
-	int i;
+	ErrorContextCallback blame = {.callback = blame_item, .arg = item, .previous = error_context_stack};
 
 	error_context_stack = &blame;
-	plan_run(&reservation_insert, VALUE(id), VALUE(vendor_id), VALUE(UUIDPGetDatum(&item->product.id)),
-			 VALUE(UUIDPGetDatum(&item->location_id)), VALUE(item->id), VALUE(Int32GetDatum(item->quantity)),
-			 VALUE(period_range_datum(item->period.start, item->period.end)), VALUE(blocked),
-			 VALUE(TimestampTzGetDatum(expires_at)), VALUE(TimestampTzGetDatum(now)));
+	plan_run(&reservation_insert, VALUE(id), VALUE(vendor_id), VALUE(UUIDPGetDatum(&part->product_id)),
+			 VALUE(UUIDPGetDatum(&item->location_id)), VALUE(item->id), VALUE(Int32GetDatum(part->quantity)),
+			 VALUE(period_range_datum(item->period.start, item->period.end)),
+			 VALUE(period_range_datum(part->blocked.start, part->blocked.end)), VALUE(TimestampTzGetDatum(expires_at)),
+			 VALUE(TimestampTzGetDatum(now)));
 	error_context_stack = blame.previous;
-	for (i = 0; i < item->nunits; i++)
-	{
-		Datum unit_id = UUIDPGetDatum(&item->unit_ids[i]);
-
-		if (plan_run(&unit_taken, VALUE(unit_id), VALUE(blocked), VALUE(vendor_id)) > 0)
-			rental_raise(insufficient_stock, errmsg("unit %s is not free", uuid_text(&item->unit_ids[i])),
-						 errfield(request_path(&item->request, "unit_ids")));
-		if (plan_run(&assignment_insert, VALUE(vendor_id), VALUE(id), VALUE(unit_id), VALUE(blocked),
-					 VALUE(UUIDPGetDatum(&item->product.id)), VALUE(UUIDPGetDatum(&item->location_id))) == 0)
-			rental_raise(not_found,
-						 errmsg("no unit %s of this product there at that time", uuid_text(&item->unit_ids[i])),
-						 errfield(request_path(&item->request, "unit_ids")));
-	}
+	units_assign(&item->product.vendor_id, id, &part->blocked, part->units, part->nunits);
 }
 
 /* customer_arg finds who an order is for. */
@@ -300,25 +362,25 @@ PG_FUNCTION_INFO_V1(order_place);
 Datum
 order_place(PG_FUNCTION_ARGS)
 {
-	const pg_uuid_t	 *customer_id = customer_arg(FCARG(3));
-	const Actor		 *who = actor_current();
-	char			 *note = request_text(FCARG(2), "note", 4000);
-	TimestampTz		  now = rental_now();
-	TimestampTz		  expires_at;
-	RequestList		  list;
-	Order			  order = {.id = *DatumGetUUIDP(uuid7_datum())};
-	OrderItem		 *items;
-	const OrderItem **sorted;
-	Datum			  subtotal = amount_zero();
-	char			 *number;
-	NullableDatum	  row;
-	int				  i;
+	const pg_uuid_t *customer_id = customer_arg(FCARG(3));
+	const Actor		*who = actor_current();
+	char			*note = request_text(FCARG(2), "note", 4000);
+	TimestampTz		 now = rental_now();
+	TimestampTz		 expires_at;
+	RequestList		 list;
+	Order			 order = {.id = *DatumGetUUIDP(uuid7_datum())};
+	OrderItem		*items;
+	Part			*parts;
+	int				 nparts = 0;
+	Datum			 subtotal = amount_zero();
+	char			*number;
+	NullableDatum	 row;
+	int				 i;
 
 	request_required(FCARG(0), "items");
 	list = request_list("items", PG_GETARG_JSONB_P(0), ORDER_MOST_ITEMS);
 	plan_open();
 	items = palloc0(list.count * sizeof(OrderItem));
-	sorted = palloc(list.count * sizeof(OrderItem *));
 	for (i = 0; i < list.count; i++)
 	{
 		item_read(&items[i], &list, i);
@@ -327,9 +389,15 @@ order_place(PG_FUNCTION_ARGS)
 			rental_raise(invalid_value, errmsg("an order has one vendor"),
 						 errfield(request_path(&items[i].request, "product_id")));
 		subtotal = amount_add(subtotal, items[i].total);
-		sorted[i] = &items[i];
 	}
-	qsort(sorted, list.count, sizeof(OrderItem *), item_compare);
+	parts = palloc(list.count * ORDER_MOST_COMPONENTS * sizeof(Part));
+	for (i = 0; i < list.count; i++)
+	{
+		nparts += item_parts(&items[i], &parts[nparts]);
+		if (nparts > (i + 1) * ORDER_MOST_COMPONENTS)
+			elog(ERROR, "too many components");
+	}
+	qsort(parts, nparts, sizeof(Part), part_compare);
 	order.vendor_id = items[0].product.vendor_id;
 	if (!(actor_has_user(who) && uuid_equal(&who->user_id, customer_id)))
 	{
@@ -352,8 +420,11 @@ order_place(PG_FUNCTION_ARGS)
 				 VALUE(UUIDPGetDatum(&items[i].location_id)), VALUE(Int32GetDatum(items[i].quantity)),
 				 VALUE(TimestampTzGetDatum(items[i].period.start)), VALUE(TimestampTzGetDatum(items[i].period.end)),
 				 VALUE(items[i].price.unit_price), VALUE(items[i].total));
-	for (i = 0; i < list.count; i++)
-		item_reserve(sorted[i], expires_at, now);
+	/* units are locked before stock is taken, here and where blackouts are made */
+	for (i = 0; i < nparts; i++)
+		part_units(&parts[i]);
+	for (i = 0; i < nparts; i++)
+		part_reserve(&parts[i], expires_at, now);
 	order_event(&order, "placed", NULL);
 	row = order_answer(&order.id);
 	plan_close();
@@ -480,14 +551,6 @@ reservations_become(const Order *order, const char *state)
 	plan_run(&reservations_set_state, VALUE(UUIDPGetDatum(&order->id)), VALUE(CStringGetTextDatum(state)));
 }
 
-/* assignments_release frees an order's units from a time on. */
-static void
-assignments_release(const Order *order, TimestampTz at)
-{
-	plan_run(&assignments_end, VALUE(UUIDPGetDatum(&order->id)), VALUE(TimestampTzGetDatum(at)));
-	plan_run(&assignments_cut, VALUE(UUIDPGetDatum(&order->id)), VALUE(TimestampTzGetDatum(at)));
-}
-
 PG_FUNCTION_INFO_V1(order_confirm);
 Datum
 order_confirm(PG_FUNCTION_ARGS)
@@ -516,8 +579,8 @@ order_cancel(PG_FUNCTION_ARGS)
 
 	plan_open();
 	order_act(FCARG(0), "cancel", &order);
+	units_release(&order.id, DT_NOBEGIN);
 	reservations_become(&order, "released");
-	assignments_release(&order, DT_NOBEGIN);
 	initStringInfo(&data);
 	appendStringInfoString(&data, "{\"reason\":");
 	if (reason == NULL)
@@ -540,6 +603,7 @@ order_dispatch(PG_FUNCTION_ARGS)
 
 	plan_open();
 	order_act(FCARG(0), "dispatch", &order);
+	units_assign_order(&order.id);
 	reservations_become(&order, "out");
 	plan_run(&items_dispatch, VALUE(UUIDPGetDatum(&order.id)));
 	order_event(&order, "dispatched", NULL);
@@ -565,8 +629,8 @@ order_return(PG_FUNCTION_ARGS)
 	plan_run(&earliest_start, VALUE(UUIDPGetDatum(&order.id)));
 	if (!PG_ARGISNULL(1) && at < DatumGetTimestampTz(plan_datum(0, 1)))
 		rental_raise(invalid_value, errmsg("returned_at lies before the rental began"), errfield("returned_at"));
-	reservations_become(&order, "released");
-	assignments_release(&order, at);
+	units_release(&order.id, at);
+	plan_run(&reservations_return, VALUE(UUIDPGetDatum(&order.id)));
 	plan_run(&items_return, VALUE(UUIDPGetDatum(&order.id)));
 	initStringInfo(&data);
 	appendStringInfoString(&data, "{\"returned_at\":");
@@ -625,4 +689,95 @@ order_guard(PG_FUNCTION_ARGS)
 			rental_raise(invalid_state, errmsg("an order that is %s cannot become %s", from, to));
 	}
 	return PointerGetDatum(trigger->tg_newtuple);
+}
+
+/* order_swap_unit(order_id uuid, from_unit_id uuid, unit_id uuid) */
+PG_FUNCTION_INFO_V1(order_swap_unit);
+Datum
+order_swap_unit(PG_FUNCTION_ARGS)
+{
+	StringInfoData data;
+	Order		   order;
+	NullableDatum  row;
+
+	request_required(FCARG(1), "from_unit_id");
+	request_required(FCARG(2), "unit_id");
+	plan_open();
+	order_lock_own(FCARG(0), &order);
+	units_swap(&order.vendor_id, &order.id, FCARG(1), FCARG(2));
+	initStringInfo(&data);
+	appendStringInfo(&data, "{\"from\":\"%s\",\"to\":\"%s\"}", uuid_text(PG_GETARG_UUID_P(1)),
+					 uuid_text(PG_GETARG_UUID_P(2)));
+	order_event(&order, "unit_swapped", data.data);
+	row = order_answer(&order.id);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* order_assign_units(order_id uuid) */
+PG_FUNCTION_INFO_V1(order_assign_units);
+Datum
+order_assign_units(PG_FUNCTION_ARGS)
+{
+	Order		  order;
+	NullableDatum row;
+
+	plan_open();
+	order_lock_own(FCARG(0), &order);
+	units_assign_order(&order.id);
+	row = order_answer(&order.id);
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
+/* Jobs */
+
+/*
+ * stock_expire_holds() -> number of orders: ends the pending orders whose hold
+ * has expired. Each is looked at again under its lock; one that somebody is
+ * just confirming is left alone.
+ */
+PG_FUNCTION_INFO_V1(stock_expire_holds);
+Datum
+stock_expire_holds(PG_FUNCTION_ARGS)
+{
+	uint64		   n;
+	uint64		   i;
+	SPITupleTable *rows;
+
+	actor_require_admin();
+	plan_open();
+	n = plan_run(&orders_expired, VALUE(TimestampTzGetDatum(rental_now())));
+	rows = SPI_tuptable;
+	for (i = 0; i < n; i++)
+	{
+		Order		  order;
+		NullableDatum id = plan_value_of(rows, i, 1);
+
+		order_act(id, "expire", &order);
+		units_release(&order.id, DT_NOBEGIN);
+		reservations_become(&order, "released");
+		order_event(&order, "expired", NULL);
+	}
+	plan_close();
+	PG_RETURN_INT64(n);
+}
+
+/*
+ * stock_widen_overdue(step interval) -> number of reservations: what is not
+ * back at its end goes on blocking for a step from now. What is promised to others
+ * meanwhile is not taken from them silently: it shows in shortages.
+ */
+PG_FUNCTION_INFO_V1(stock_widen_overdue);
+Datum
+stock_widen_overdue(PG_FUNCTION_ARGS)
+{
+	uint64 widened = 0;
+
+	actor_require_admin();
+	request_required(FCARG(0), "step");
+	plan_open();
+	STOCK_FORCED(true, widened = plan_run(&overdue_widen, VALUE(TimestampTzGetDatum(rental_now())), FCARG(0)));
+	plan_close();
+	PG_RETURN_INT64(widened);
 }

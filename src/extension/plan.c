@@ -8,7 +8,11 @@
  */
 #include "plan.h"
 
+#include "catalog/pg_authid.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 void
@@ -23,6 +27,41 @@ plan_close(void)
 {
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
+}
+
+/*
+ * plan_open_trusted is plan_open for a trigger, which runs as whoever writes
+ * the table and with whatever search path: its plans run with full rights, and
+ * look names up in fixed schemas.
+ */
+PlanRights
+plan_open_trusted(void)
+{
+	PlanRights rights;
+
+	GetUserIdAndSecContext(&rights.user, &rights.security);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, rights.security | SECURITY_LOCAL_USERID_CHANGE);
+	rights.nest = NewGUCNestLevel();
+	set_config_option("search_path", "pg_catalog, rental, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+					  0, false);
+	plan_open();
+	return rights;
+}
+
+void
+plan_close_trusted(PlanRights rights)
+{
+	plan_close();
+	AtEOXact_GUC(true, rights.nest);
+	SetUserIdAndSecContext(rights.user, rights.security);
+}
+
+/* plan_see_changes makes a statement trigger's transition tables known to the plans that follow. */
+void
+plan_see_changes(TriggerData *trigger)
+{
+	if (SPI_register_trigger_data(trigger) != SPI_OK_TD_REGISTER)
+		elog(ERROR, "SPI_register_trigger_data failed");
 }
 
 /*
@@ -61,15 +100,22 @@ plan_execute(PreparedPlan *plan, const NullableDatum *args, int nargs, bool read
 	return SPI_processed;
 }
 
-/* plan_value is the value at a row (from 0) and column (from 1) of the last run. */
+/* plan_value_of is the value at a row (from 0) and column (from 1) of a run, kept as SPI_tuptable. */
 NullableDatum
-plan_value(uint64 row, int column)
+plan_value_of(SPITupleTable *rows, uint64 row, int column)
 {
 	NullableDatum result;
 
-	Assert(row < SPI_tuptable->numvals);
-	result.value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &result.isnull);
+	Assert(row < rows->numvals);
+	result.value = SPI_getbinval(rows->vals[row], rows->tupdesc, column, &result.isnull);
 	return result;
+}
+
+/* plan_value is the same of the last run. */
+NullableDatum
+plan_value(uint64 row, int column)
+{
+	return plan_value_of(SPI_tuptable, row, column);
 }
 
 /* plan_datum is plan_value for a column that is never null. */

@@ -51,10 +51,24 @@ typedef struct PreparedPlan
 	plan_execute(plan, (NullableDatum[]){__VA_ARGS__}, sizeof((NullableDatum[]){__VA_ARGS__}) / sizeof(NullableDatum), \
 				 true)
 
+/* The rights and settings to go back to after plan_open_trusted */
+typedef struct PlanRights
+{
+	Oid user;
+	int security;
+	int nest;
+} PlanRights;
+
+struct TriggerData;
+
+extern PlanRights	 plan_open_trusted(void);
+extern void			 plan_close_trusted(PlanRights rights);
+extern void			 plan_see_changes(struct TriggerData *trigger);
 extern void			 plan_open(void);
 extern void			 plan_close(void);
 extern uint64		 plan_execute(PreparedPlan *plan, const NullableDatum *args, int nargs, bool read_only);
 extern NullableDatum plan_value(uint64 row, int column);
+extern NullableDatum plan_value_of(SPITupleTable *rows, uint64 row, int column);
 extern Datum		 plan_datum(uint64 row, int column);
 extern NullableDatum plan_keep(uint64 row, int column);
 extern char			*plan_text(uint64 row, int column);

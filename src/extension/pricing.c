@@ -25,7 +25,8 @@ price_of(const Product *product, const Period *period, const char *field)
 	if (!product->has_rate)
 		rental_raise(invalid_value, errmsg("the product has no price yet"), errfield(field));
 	price.days = period_days(period, period_zone(product->time_zone));
-	price.extra_days = Max(price.days - product->rate_days, 0);
+	/* what is sold is paid for once */
+	price.extra_days = product->is_sale ? 0 : Max(price.days - product->rate_days, 0);
 	price.base = amount_round(product->rate_amount, product->currency);
 	price.extra = amount_round(amount_times(product->rate_extra_day, price.extra_days), product->currency);
 	price.unit_price = amount_add(price.base, price.extra);

@@ -49,17 +49,39 @@ report_vendor(NullableDatum named)
 	return VALUE(UUIDPGetDatum(actor_require_own_vendor(named)));
 }
 
+/* put_rows makes the rows of the last plan those of the function. */
+static void
+put_rows(ReturnSetInfo *rsinfo, uint64 n)
+{
+	int	   columns = rsinfo->setDesc->natts;
+	uint64 row;
+	int	   i;
+
+	for (row = 0; row < n; row++)
+	{
+		Datum *values = palloc(columns * sizeof(Datum));
+		bool  *nulls = palloc(columns * sizeof(bool));
+
+		for (i = 0; i < columns; i++)
+		{
+			NullableDatum value = plan_value(row, i + 1);
+
+			values[i] = value.value;
+			nulls[i] = value.isnull;
+		}
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}
+
 /* report_revenue("from" timestamptz, "to" timestamptz, granularity text, vendor_id uuid) */
 PG_FUNCTION_INFO_V1(report_revenue);
 Datum
 report_revenue(PG_FUNCTION_ARGS)
 {
 	static const char *const granularities[] = {"hour", "day", "week", "month", "quarter", "year"};
-	ReturnSetInfo			*rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	char					*granularity = request_required_text(FCARG(2), "granularity", 20);
 	NullableDatum			 vendor;
 	uint64					 n;
-	uint64					 row;
 	int						 i;
 
 	request_required(FCARG(0), "from");
@@ -76,20 +98,26 @@ report_revenue(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	plan_open();
 	n = plan_read(&revenue, FCARG(0), FCARG(1), VALUE(CStringGetTextDatum(granularity)), vendor);
-	for (row = 0; row < n; row++)
-	{
-		Datum values[5];
-		bool  nulls[5];
+	put_rows((ReturnSetInfo *) fcinfo->resultinfo, n);
+	plan_close();
+	PG_RETURN_NULL();
+}
 
-		for (i = 0; i < 5; i++)
-		{
-			NullableDatum value = plan_value(row, i + 1);
+PLAN(shortages_of,
+	 "SELECT * FROM rental.shortages WHERE $1 IS NULL OR vendor_id = $1 ORDER BY start_at, reservation_id", UUIDOID);
 
-			values[i] = value.value;
-			nulls[i] = value.isnull;
-		}
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
+/* shortage_list(vendor_id uuid) */
+PG_FUNCTION_INFO_V1(shortage_list);
+Datum
+shortage_list(PG_FUNCTION_ARGS)
+{
+	NullableDatum vendor = report_vendor(FCARG(0));
+	uint64		  n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	plan_open();
+	n = plan_read(&shortages_of, vendor);
+	put_rows((ReturnSetInfo *) fcinfo->resultinfo, n);
 	plan_close();
 	PG_RETURN_NULL();
 }

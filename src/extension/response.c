@@ -13,6 +13,7 @@
 #include "actor.h"
 #include "errors.h"
 #include "funcapi.h"
+#include "gateway.h"
 #include "storage/proc.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -202,6 +203,7 @@ response(PG_FUNCTION_ARGS)
 
 	initStringInfo(&out);
 	json_write(&out, PG_GETARG_DATUM(0), false, get_fn_expr_argtype(fcinfo->flinfo, 0));
+	answer_keep(out.data, out.len);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
 }
 
@@ -221,6 +223,7 @@ response_rows(PG_FUNCTION_ARGS)
 					 ArrayGetNItems(ARR_NDIM(rows), ARR_DIMS(rows)));
 	write_array(&out, PointerGetDatum(rows));
 	appendStringInfoChar(&out, '}');
+	answer_keep(out.data, out.len);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
 }
 
@@ -246,13 +249,36 @@ PG_FUNCTION_INFO_V1(response_headers);
 Datum
 response_headers(PG_FUNCTION_ARGS)
 {
-	text *result;
+	char *text = response_headers_finish(response_headers_text());
 
-	if (headers == NULL || headers_of != MyProc->lxid)
+	if (text == NULL)
 		PG_RETURN_NULL();
-	result = cstring_to_text_with_len(headers->data, headers->len);
+	PG_RETURN_TEXT_P(cstring_to_text(text));
+}
+
+/* response_headers_text is the headers added so far, a line each; NULL if none. */
+char *
+response_headers_text(void)
+{
+	return headers != NULL && headers_of == MyProc->lxid ? headers->data : NULL;
+}
+
+void
+response_headers_forget(void)
+{
 	headers = NULL;
-	PG_RETURN_TEXT_P(result);
+}
+
+/* response_headers_finish adds what only the shim reads, and forgets them. */
+char *
+response_headers_finish(char *text)
+{
+	const char *changed = cache_tags_changed();
+
+	response_headers_forget();
+	if (changed == NULL)
+		return text;
+	return psprintf("%scache-drop: %s\n", text ? text : "", changed);
 }
 
 /*

@@ -13,6 +13,11 @@
 extern void json_write(StringInfo out, Datum value, bool isnull, Oid type);
 extern void response_header(const char *name, const char *value);
 
+/* The headers of the running request, for whoever keeps answers */
+extern char *response_headers_text(void);
+extern char *response_headers_finish(char *text);
+extern void	 response_headers_forget(void);
+
 /*
  * A list that is read page by page in the order of a uuid column: its two
  * directions and its count share FROM and WHERE. $1 is the key to start

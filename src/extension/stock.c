@@ -1,87 +1,65 @@
 /*
  * stock.c
- *	  Availability over time, and the triggers that keep it: nobody can overbook.
+ *	  The triggers that keep the timelines, and refuse what the stock cannot serve.
  *
- * Reservations, stock and units are the truth; their triggers carry every
- * change into the timelines of chunk.c, in the same transaction and under the
- * lock of the rows concerned, and refuse what would take more than there is.
- * They fire for every caller, raw SQL and a restore included.
+ * Reservations, stock, units and blackouts are the truth; their triggers carry
+ * every change into the timelines of chunk.c, in the same transaction and
+ * under the lock of the rows concerned. They fire for every caller, raw SQL
+ * and a restore included.
  *
  * A hold that has expired takes nothing, also before anybody has released it:
  * wherever too little seems to be free, the expired holds are given back first.
  */
 #include "stock.h"
 
+#include "access/xact.h"
 #include "actor.h"
-#include "catalog.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "errors.h"
-#include "funcapi.h"
-#include "miscadmin.h"
 #include "plan.h"
-#include "request.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
-#include "utils/lsyscache.h"
-#include "utils/rangetypes.h"
+#include "storage/proc.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 PLAN(expired_holds,
 	 "SELECT blocked, quantity FROM rental.reservations WHERE product_id = $1 AND location_id = $2 "
 	 "AND state = 'hold' AND expires_at <= $3 AND blocked && $4 AND id IS DISTINCT FROM $5",
 	 UUIDOID, UUIDOID, TIMESTAMPTZOID, TSTZRANGEOID, UUIDOID);
-PLAN(shortage_limit, "SELECT shortage_limit FROM rental.products WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
+PLAN(tolerance,
+	 "SELECT p.shortage_limit, s.accepted, s.accepted_at FROM rental.stock s "
+	 "JOIN rental.products p ON p.id = s.product_id AND p.vendor_id = s.vendor_id "
+	 "WHERE s.product_id = $1 AND s.location_id = $2 AND s.vendor_id = $3",
+	 UUIDOID, UUIDOID, UUIDOID);
+PLAN(capacity_of,
+	 "SELECT rental.timeline_zero(rental.timeline_agg(period, quantity), range_agg(period) FILTER (WHERE closed)) "
+	 "FROM rental.stock_capacity WHERE product_id = $1 AND location_id = $2",
+	 UUIDOID, UUIDOID);
+PLAN(
+	sold_for_good,
+	"SELECT FROM rental.reservations WHERE product_id = $1 AND location_id = $2 AND upper_inf(blocked) AND state <> 'released' LIMIT 1",
+	UUIDOID, UUIDOID);
+PLAN(
+	accept,
+	"UPDATE rental.stock SET accepted = rental.timeline_least(COALESCE(accepted, rental.timeline(0)), CAST($4 AS rental.timeline)), accepted_at = $5 "
+	"WHERE product_id = $1 AND location_id = $2 AND vendor_id = $3",
+	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID);
 
 /*
- * A trigger runs as whoever writes the table, with whatever search path. The
- * slow path of a check needs to read tables, by the fixed queries above: it
- * does so with full rights, and looks names up in fixed schemas.
+ * stock_truly_free is a piece's timeline with the expired holds given back. A
+ * check (own_id is what it is made for) must see holds that others committed a
+ * moment ago; a look sees what the rest of its query sees.
  */
-typedef struct OwnerRights
+TimelineView
+stock_truly_free(const StockPiece *piece, const StockKey *key, bool check, const pg_uuid_t *own_id)
 {
-	Oid user;
-	int security;
-	int nest;
-} OwnerRights;
-
-static OwnerRights
-owner_rights_take(void)
-{
-	OwnerRights rights;
-
-	GetUserIdAndSecContext(&rights.user, &rights.security);
-	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, rights.security | SECURITY_LOCAL_USERID_CHANGE);
-	rights.nest = NewGUCNestLevel();
-	set_config_option("search_path", "pg_catalog, rental, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-					  0, false);
-	return rights;
-}
-
-static void
-owner_rights_return(OwnerRights rights)
-{
-	AtEOXact_GUC(true, rights.nest);
-	SetUserIdAndSecContext(rights.user, rights.security);
-}
-
-/*
- * without_expired_holds is a piece's timeline with the expired holds given
- * back. A check (own_id is what it is made for) must see holds that others
- * committed a moment ago; a look sees what the rest of its query sees.
- */
-static TimelineView
-without_expired_holds(const StockPiece *piece, const StockKey *key, bool check, const pg_uuid_t *own_id)
-{
-	OwnerRights	  rights = owner_rights_take();
 	MemoryContext caller = CurrentMemoryContext;
+	PlanRights	  rights = plan_open_trusted();
 	TimelineView  free = piece->free;
 	uint64		  n;
 	uint64		  i;
 
-	plan_open();
 	n = plan_execute(&expired_holds,
 					 (NullableDatum[]){VALUE(UUIDPGetDatum(&key->product_id)), VALUE(UUIDPGetDatum(&key->location_id)),
 									   VALUE(TimestampTzGetDatum(rental_now())),
@@ -97,233 +75,73 @@ without_expired_holds(const StockPiece *piece, const StockKey *key, bool check, 
 			free = timeline_view(timeline_shift(&free, &period, DatumGetInt32(plan_datum(i, 2))));
 		MemoryContextSwitchTo(old);
 	}
-	plan_close();
-	owner_rights_return(rights);
+	plan_close_trusted(rights);
 	return free;
 }
 
-/* Looks */
-
-typedef struct FreeLook
-{
-	const pg_uuid_t *product_id;
-	const pg_uuid_t *location_id;
-	int32			 lowest;
-} FreeLook;
-
-static TimelineView
-piece_now(const StockPiece *piece, const pg_uuid_t *product_id, const pg_uuid_t *location_id)
-{
-	StockKey key = {.product_id = *product_id, .location_id = *location_id};
-
-	if (piece->holds_until > rental_now())
-		return piece->free;
-	return without_expired_holds(piece, &key, false, NULL);
-}
-
-static bool
-look_lowest(const StockPiece *piece, void *arg)
-{
-	FreeLook	*look = arg;
-	TimelineView free = piece_now(piece, look->product_id, look->location_id);
-
-	look->lowest = Min(look->lowest, timeline_lowest(&free, &piece->period, NULL));
-	return true;
-}
-
-/* stock_free is the least that is free at a location in a window, 0 if the product is not kept there. */
-int32
-stock_free(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window)
-{
-	FreeLook look = {product_id, location_id, PG_INT32_MAX};
-
-	if (!chunk_read(product_id, location_id, window, look_lowest, &look))
-		return 0;
-	return Max(look.lowest, 0);
-}
-
-/* stock_is_kept tells whether a product is kept at a location. */
-bool
-stock_is_kept(const pg_uuid_t *product_id, const pg_uuid_t *location_id)
-{
-	FreeLook look = {product_id, location_id, PG_INT32_MAX};
-	Period	 moment = {rental_now(), rental_now() + 1};
-
-	return chunk_read(product_id, location_id, &moment, look_lowest, &look);
-}
-
 /*
- * stock_best_location finds the location where most is free in a window. It
- * returns false if the product is kept nowhere.
+ * Force: while it is on, nothing is refused. What free stock falls to is
+ * remembered, and then kept with the stock as accepted, so that the same rows
+ * are also accepted by a restore; what is reserved later may not add to it.
  */
-bool
-stock_best_location(const pg_uuid_t *product_id, const Period *window, pg_uuid_t *location_id, int32 *free)
+
+typedef struct Accepted
 {
-	pg_uuid_t at;
-	bool	  found = false;
-	bool	  more;
+	StockKey		 key;
+	Timeline		*free;
+	struct Accepted *next;
+} Accepted;
 
-	*free = 0;
-	for (more = chunk_next_location(product_id, &at, true); more; more = chunk_next_location(product_id, &at, false))
-	{
-		int32 here = stock_free(product_id, &at, window);
-
-		if (!found || here > *free)
-		{
-			*location_id = at;
-			*free = here;
-		}
-		found = true;
-	}
-	return found;
-}
-
-/*
- * availability(product_id uuid, period tstzrange, location_id uuid): pieces
- * free during the whole period, at the location or at the best one
- */
-PG_FUNCTION_INFO_V1(availability);
-Datum
-availability(PG_FUNCTION_ARGS)
-{
-	Period	  window;
-	pg_uuid_t location;
-	int32	  free;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		PG_RETURN_NULL();
-	if (!period_from_range(PG_GETARG_DATUM(1), &window))
-		rental_raise(invalid_period, errmsg("the period is empty"), errfield("period"));
-	if (!PG_ARGISNULL(2))
-		PG_RETURN_INT32(stock_free(PG_GETARG_UUID_P(0), PG_GETARG_UUID_P(2), &window));
-	if (!stock_best_location(PG_GETARG_UUID_P(0), &window, &location, &free))
-		PG_RETURN_NULL();
-	PG_RETURN_INT32(free);
-}
-
-/* Steps of availability: at one location, or of the best location at each time */
-
-typedef struct StepsLook
-{
-	const pg_uuid_t *product_id;
-	const pg_uuid_t *location_id;
-	int				 count;
-	int				 room;
-	TimestampTz		*at;
-	int32			*value;
-} StepsLook;
-
-static void
-steps_append(StepsLook *steps, TimestampTz at, int32 value)
-{
-	value = Max(value, 0);
-	if (steps->count > 0 && steps->value[steps->count - 1] == value)
-		return;
-	if (steps->count == steps->room)
-	{
-		steps->room = Max(16, steps->room * 2);
-		steps->at = steps->at ? repalloc(steps->at, steps->room * sizeof(TimestampTz))
-							  : palloc(steps->room * sizeof(TimestampTz));
-		steps->value =
-			steps->value ? repalloc(steps->value, steps->room * sizeof(int32)) : palloc(steps->room * sizeof(int32));
-	}
-	steps->at[steps->count] = at;
-	steps->value[steps->count++] = value;
-}
+static SubTransactionId	  forcing_in;
+static LocalTransactionId forcing_lxid;
+static Accepted			 *accepted;
 
 static bool
-look_steps(const StockPiece *piece, void *arg)
+is_forcing(void)
 {
-	StepsLook	*look = arg;
-	TimelineView free = piece_now(piece, look->product_id, look->location_id);
-	int			 i = timeline_locate(&free, piece->period.start);
-
-	steps_append(look, piece->period.start, i < 0 ? free.base : free.value[i]);
-	for (i++; i < free.count && free.at[i] < piece->period.end; i++)
-		steps_append(look, free.at[i], free.value[i]);
-	return true;
+	return forcing_in != InvalidSubTransactionId && forcing_in == GetCurrentSubTransactionId() &&
+		   forcing_lxid == MyProc->lxid;
 }
 
-/* steps_merge is the greater of two at each time. */
-static StepsLook
-steps_merge(const StepsLook *a, const StepsLook *b)
+void
+stock_force_begin(void)
 {
-	StepsLook merged = {0};
-	int		  i = 0;
-	int		  j = 0;
-
-	if (a->count == 0)
-		return *b;
-	while (i < a->count || j < b->count)
-	{
-		TimestampTz at = j == b->count || (i < a->count && a->at[i] <= b->at[j]) ? a->at[i] : b->at[j];
-
-		if (i < a->count && a->at[i] == at)
-			i++;
-		if (j < b->count && b->at[j] == at)
-			j++;
-		steps_append(&merged, at, Max(a->value[i - 1], b->value[j - 1]));
-	}
-	return merged;
+	forcing_in = GetCurrentSubTransactionId();
+	forcing_lxid = MyProc->lxid;
+	accepted = NULL;
 }
 
-static bool
-steps_read(const pg_uuid_t *product_id, NullableDatum location, const Period *window, StepsLook *result)
+/* Called between plan_open and plan_close. */
+void
+stock_force_end(void)
 {
-	pg_uuid_t at;
-	bool	  more;
-
-	memset(result, 0, sizeof(*result));
-	if (!location.isnull)
-	{
-		result->product_id = product_id;
-		result->location_id = DatumGetUUIDP(location.value);
-		return chunk_read(product_id, result->location_id, window, look_steps, result);
-	}
-	for (more = chunk_next_location(product_id, &at, true); more; more = chunk_next_location(product_id, &at, false))
-	{
-		StepsLook here = {product_id, &at, 0, 0, NULL, NULL};
-
-		chunk_read(product_id, &at, window, look_steps, &here);
-		*result = steps_merge(result, &here);
-	}
-	return result->count > 0;
+	forcing_in = InvalidSubTransactionId;
+	for (; accepted != NULL; accepted = accepted->next)
+		plan_run(&accept, VALUE(UUIDPGetDatum(&accepted->key.product_id)),
+				 VALUE(UUIDPGetDatum(&accepted->key.location_id)), VALUE(UUIDPGetDatum(&accepted->key.vendor_id)),
+				 VALUE(CStringGetTextDatum(timeline_text(accepted->free))), VALUE(TimestampTzGetDatum(rental_now())));
 }
 
-/* step_values are start_at, end_at and available of a step. */
+/* remember_accepted keeps what is below zero in a piece. */
 static void
-step_values(const StepsLook *steps, int i, TimestampTz end, Datum *values)
+remember_accepted(const StockKey *key, const StockPiece *piece)
 {
-	values[0] = TimestampTzGetDatum(steps->at[i]);
-	values[1] = TimestampTzGetDatum(i + 1 < steps->count ? steps->at[i + 1] : end);
-	values[2] = Int32GetDatum(steps->value[i]);
-}
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	TimelineView  zero = {0};
+	TimelineView  below = timeline_view(timeline_lesser(&piece->free, &zero));
+	Period		  before = {DT_NOBEGIN, piece->period.start};
+	Period		  after = {piece->period.end, DT_NOEND};
+	Accepted	 *entry = palloc(sizeof(Accepted));
 
-/* availability_steps(product_id uuid, period tstzrange, location_id uuid): start_at, end_at, available */
-PG_FUNCTION_INFO_V1(availability_steps);
-Datum
-availability_steps(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	StepsLook	   steps;
-	Period		   window;
-	int			   i;
-
-	InitMaterializedSRF(fcinfo, 0);
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		PG_RETURN_NULL();
-	if (!period_from_range(PG_GETARG_DATUM(1), &window))
-		rental_raise(invalid_period, errmsg("the period is empty"), errfield("period"));
-	steps_read(PG_GETARG_UUID_P(0), FCARG(2), &window, &steps);
-	for (i = 0; i < steps.count; i++)
-	{
-		Datum values[3];
-		bool  nulls[3] = {false};
-
-		step_values(&steps, i, window.end, values);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
-	PG_RETURN_NULL();
+	if (!TIMESTAMP_IS_NOBEGIN(before.end))
+		below = timeline_view(timeline_shift(&below, &before, -below.base));
+	if (!TIMESTAMP_IS_NOEND(after.start))
+		below = timeline_view(timeline_shift(&below, &after, -timeline_value(&below, after.start)));
+	entry->key = *key;
+	entry->free = timeline_lesser(&below, &zero);
+	entry->next = accepted;
+	accepted = entry;
+	MemoryContextSwitchTo(old);
 }
 
 /* Triggers */
@@ -382,21 +200,48 @@ typedef struct StockClaim
 	const StockKey	*key;
 	const pg_uuid_t *reservation_id; /* NULL for a change of capacity */
 	int32			 quantity;
-	TimestampTz		 since; /* what lies before is past and does not count */
+	TimestampTz		 since;	  /* what lies before is past and does not count */
+	TimestampTz		 made_at; /* of a new reservation; -infinity for any other change */
 } StockClaim;
 
-static int32
-shortage_allowed(const StockKey *key)
+/*
+ * tolerated is how far below zero a claim may go: what the product allows
+ * always, and what was accepted by force before the claim was made.
+ */
+static TimelineView
+tolerated(const StockClaim *claim)
 {
-	OwnerRights rights = owner_rights_take();
-	int32		limit = 0;
+	MemoryContext caller = CurrentMemoryContext;
+	PlanRights	  rights = plan_open_trusted();
+	int32		  limit = 0;
+	TimelineView  kept = {0};
+	TimelineView  allowed = {0};
 
-	plan_open();
-	if (plan_run(&shortage_limit, VALUE(UUIDPGetDatum(&key->product_id)), VALUE(UUIDPGetDatum(&key->vendor_id))) > 0)
+	if (plan_run(&tolerance, VALUE(UUIDPGetDatum(&claim->key->product_id)),
+				 VALUE(UUIDPGetDatum(&claim->key->location_id)), VALUE(UUIDPGetDatum(&claim->key->vendor_id))) > 0)
+	{
+		NullableDatum floor = plan_value(0, 2);
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
 		limit = DatumGetInt32(plan_datum(0, 1));
-	plan_close();
-	owner_rights_return(rights);
-	return limit;
+		if (!floor.isnull && DatumGetTimestampTz(plan_datum(0, 3)) >= claim->made_at)
+			kept = timeline_view((Timeline *) PG_DETOAST_DATUM_COPY(floor.value));
+		MemoryContextSwitchTo(old);
+	}
+	plan_close_trusted(rights);
+	allowed.base = -limit;
+	return timeline_view(timeline_lesser(&kept, &allowed));
+}
+
+static bool
+any_sold(const StockKey *key)
+{
+	PlanRights rights = plan_open_trusted();
+	bool	   sold =
+		plan_run(&sold_for_good, VALUE(UUIDPGetDatum(&key->product_id)), VALUE(UUIDPGetDatum(&key->location_id))) > 0;
+
+	plan_close_trusted(rights);
+	return sold;
 }
 
 /*
@@ -407,20 +252,30 @@ static void
 judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 {
 	StockClaim	*claim = arg;
-	TimelineView truly = without_expired_holds(after, claim->key, true, claim->reservation_id);
-	int32		 least = -shortage_allowed(claim->key);
 	TimestampTz	 at = Max(after->period.start, claim->since);
 	TimestampTz	 worst_at = at;
 	int32		 worst = PG_INT32_MAX;
+	TimelineView truly;
+	TimelineView least;
 
+	/* where no chunk is nobody was promised anything, but what was sold for good */
+	if (claim->reservation_id == NULL && TIMESTAMP_IS_NOBEGIN(after->period.start) && !any_sold(claim->key))
+		return;
+	if (is_forcing())
+	{
+		remember_accepted(claim->key, after);
+		return;
+	}
+	truly = stock_truly_free(after, claim->key, true, claim->reservation_id);
+	least = tolerated(claim);
 	while (at < after->period.end)
 	{
-		const TimelineView *views[] = {&before->free, &after->free, &truly};
+		const TimelineView *views[] = {&before->free, &after->free, &truly, &least};
 		TimestampTz			next = after->period.end;
-		int32				value[3];
+		int32				value[4];
 		int					i;
 
-		for (i = 0; i < 3; i++)
+		for (i = 0; i < 4; i++)
 		{
 			int step = timeline_locate(views[i], at);
 
@@ -428,14 +283,14 @@ judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 			if (step + 1 < views[i]->count)
 				next = Min(next, views[i]->at[step + 1]);
 		}
-		if (value[1] < value[0] && value[2] < worst)
+		if (value[1] < value[0] && value[2] < value[3] && value[2] < worst)
 		{
 			worst = value[2];
 			worst_at = at;
 		}
 		at = next;
 	}
-	if (worst >= least)
+	if (worst == PG_INT32_MAX)
 		return;
 	if (claim->reservation_id != NULL)
 		rental_raise(insufficient_stock,
@@ -445,7 +300,23 @@ judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 	rental_raise(conflict, errmsg("%d pieces are promised that would be missing", -worst),
 				 errdetail("Product %s at location %s, from %s.", uuid_text(&claim->key->product_id),
 						   uuid_text(&claim->key->location_id), timestamptz_to_str(worst_at)),
-				 errfield("quantity"));
+				 errhint("Force it to have the shortages listed instead."), errfield("quantity"));
+}
+
+static Timeline *
+capacity_now(const StockKey *key)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	NullableDatum value;
+	Timeline	 *result;
+	MemoryContext old;
+
+	plan_run(&capacity_of, VALUE(UUIDPGetDatum(&key->product_id)), VALUE(UUIDPGetDatum(&key->location_id)));
+	value = plan_value(0, 1);
+	old = MemoryContextSwitchTo(caller);
+	result = value.isnull ? timeline_constant(0) : (Timeline *) PG_DETOAST_DATUM_COPY(value.value);
+	MemoryContextSwitchTo(old);
+	return result;
 }
 
 /* Reservations: columns in the order of sql/install/50_orders.sql */
@@ -461,7 +332,8 @@ enum
 	RESERVATION_STATE,
 	RESERVATION_PERIOD,
 	RESERVATION_BLOCKED,
-	RESERVATION_EXPIRES
+	RESERVATION_EXPIRES,
+	RESERVATION_CREATED
 };
 
 /* What a row of reservations takes from the stock */
@@ -473,6 +345,7 @@ typedef struct Taking
 	int32		quantity; /* 0: nothing */
 	bool		is_hold;
 	TimestampTz expires_at; /* infinity if it is no hold */
+	TimestampTz created_at;
 } Taking;
 
 static Taking
@@ -487,6 +360,7 @@ taking_of_row(TriggerData *trigger, HeapTuple row)
 	taking.key.vendor_id = *DatumGetUUIDP(trigger_column(trigger, row, RESERVATION_VENDOR));
 	taking.key.product_id = *DatumGetUUIDP(trigger_column(trigger, row, RESERVATION_PRODUCT));
 	taking.key.location_id = *DatumGetUUIDP(trigger_column(trigger, row, RESERVATION_LOCATION));
+	taking.created_at = DatumGetTimestampTz(trigger_column(trigger, row, RESERVATION_CREATED));
 	taking.id = *DatumGetUUIDP(trigger_column(trigger, row, RESERVATION_ID));
 	state = TextDatumGetCString(trigger_column(trigger, row, RESERVATION_STATE));
 	if (strcmp(state, "released") == 0 ||
@@ -499,17 +373,34 @@ taking_of_row(TriggerData *trigger, HeapTuple row)
 	return taking;
 }
 
+static bool
+is_endless(const Taking *taking)
+{
+	return taking->quantity > 0 && TIMESTAMP_IS_NOEND(taking->period.end);
+}
+
 static void
 taking_change(const Taking *old, const Taking *new)
 {
 	const Taking *live = new->quantity > 0 ? new : old;
-	StockClaim	  claim = {&live->key, &live->id, new->quantity, DT_NOBEGIN};
+	StockClaim	  claim = {&live->key, &live->id, new->quantity, DT_NOBEGIN, DT_NOBEGIN};
 	StockShift	  shifts[2];
 	int			  n = 0;
 
-	if (old->quantity > 0)
+	if (old->quantity == 0 && new->quantity > 0)
+		claim.made_at = new->created_at;
+	/* what is sold for good is taken off the capacity */
+	if (is_endless(old) || is_endless(new))
+	{
+		PlanRights rights = plan_open_trusted();
+		Timeline  *capacity = capacity_now(&live->key);
+
+		plan_close_trusted(rights);
+		chunk_set_capacity(&live->key, capacity, judge_claim, &claim);
+	}
+	if (old->quantity > 0 && !is_endless(old))
 		shifts[n++] = (StockShift){old->period, old->quantity};
-	if (new->quantity > 0)
+	if (new->quantity > 0 && !is_endless(new))
 		shifts[n++] = (StockShift){new->period, -new->quantity};
 
 	/*
@@ -554,98 +445,128 @@ stock_reservation_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* Capacity: rows of stock and of units. What is past cannot be missing any more. */
+/* Capacity: stock, units, blackouts, and what is sold for good */
 
+#define CHANGED(select)                                                            \
+	{                                                                              \
+		PLAN_INIT(select(changed) " ORDER BY 1, 2, 3", ),                          \
+			PLAN_INIT(select(was) " UNION " select(changed) " ORDER BY 1, 2, 3", ) \
+	}
+#define STOCK_KEYS(changed) "SELECT DISTINCT product_id, location_id, vendor_id FROM " #changed
+#define UNIT_KEYS(changed)                                                                                    \
+	"SELECT DISTINCT product_id, location_id, vendor_id FROM " #changed " UNION SELECT DISTINCT product_id, " \
+	"m.location_id, vendor_id FROM " #changed ", unnest(moves) AS m"
+#define BLACKOUT_KEYS(changed)                                                           \
+	"SELECT s.product_id, s.location_id, s.vendor_id FROM rental.stock s JOIN " #changed \
+	" b ON b.vendor_id = s.vendor_id "                                                   \
+	"AND COALESCE(b.product_id, s.product_id) = s.product_id AND COALESCE(b.location_id, s.location_id) = s.location_id"
+
+/* For each: one transition table, or an old and a new one */
+static PreparedPlan stock_keys[2] = CHANGED(STOCK_KEYS);
+static PreparedPlan unit_keys[2] = CHANGED(UNIT_KEYS);
+static PreparedPlan blackout_keys[2] = CHANGED(BLACKOUT_KEYS);
+
+PLAN(
+	units_busy,
+	"SELECT u.code FROM changed b JOIN rental.units u ON u.id = b.unit_id AND u.vendor_id = b.vendor_id "
+	"JOIN rental.unit_assignments a ON a.unit_id = b.unit_id AND a.vendor_id = b.vendor_id AND a.blocked && b.period LIMIT 1", );
+PLAN(
+	units_lock,
+	"SELECT FROM rental.units u JOIN changed b ON u.id = b.unit_id AND u.vendor_id = b.vendor_id ORDER BY u.id FOR NO KEY UPDATE OF u", );
+PLAN(
+	units_gone,
+	"SELECT u.code FROM changed u JOIN rental.unit_assignments a ON a.unit_id = u.id AND a.vendor_id = u.vendor_id "
+	"JOIN rental.reservations r ON r.id = a.reservation_id AND r.vendor_id = a.vendor_id AND r.state <> 'released' "
+	"WHERE upper(a.blocked) > $1 AND NOT EXISTS (SELECT FROM rental.unit_place p WHERE p.unit_id = u.id AND p.vendor_id = u.vendor_id "
+	"AND p.location_id = r.location_id AND p.period @> a.blocked * tstzrange($1, NULL)) LIMIT 1",
+	TIMESTAMPTZOID);
+
+/* capacities_refresh computes the capacities anew that a statement has changed. */
 static void
-capacity_change(const StockKey *key, const StockShift *shifts, int n)
+capacities_refresh(FunctionCallInfo fcinfo, PreparedPlan *keys)
 {
-	StockClaim claim = {key, NULL, 0, rental_now()};
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	bool		 update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
+	StockKey	*changed;
+	uint64		 n;
+	uint64		 i;
 
-	chunk_shift_capacity(key, shifts, n, judge_claim, &claim);
+	n = plan_execute(&keys[update ? 1 : 0], NULL, 0, false);
+	changed = palloc(Max(n, 1) * sizeof(StockKey));
+	for (i = 0; i < n; i++)
+	{
+		changed[i].product_id = *DatumGetUUIDP(plan_datum(i, 1));
+		changed[i].location_id = *DatumGetUUIDP(plan_datum(i, 2));
+		changed[i].vendor_id = *DatumGetUUIDP(plan_datum(i, 3));
+	}
+	for (i = 0; i < n; i++)
+	{
+		StockClaim claim = {&changed[i], NULL, 0, rental_now(), DT_NOBEGIN};
+
+		chunk_set_capacity(&changed[i], capacity_now(&changed[i]), judge_claim, &claim);
+	}
 }
 
-enum
+static PlanRights
+statement_begin(FunctionCallInfo fcinfo)
 {
-	STOCK_VENDOR = 1,
-	STOCK_PRODUCT,
-	STOCK_LOCATION,
-	STOCK_QUANTITY
-};
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	PlanRights	 rights;
 
-/* stock_changed: after INSERT or UPDATE on stock; a deleted row takes its timeline with it */
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
+		!TRIGGER_FIRED_AFTER(trigger->tg_event))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("a capacity trigger must be fired after a statement")));
+	rights = plan_open_trusted();
+	plan_see_changes(trigger);
+	return rights;
+}
+
+/* stock_changed: after a statement inserted or updated rows of stock; a deleted row takes its timeline with it */
 PG_FUNCTION_INFO_V1(stock_changed);
 Datum
 stock_changed(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	HeapTuple new;
-	StockKey key;
-	int32	 quantity;
+	PlanRights rights = statement_begin(fcinfo);
 
-	trigger_require(fcinfo, TRIGGER_EVENT_AFTER);
-	new = trigger_new_row(trigger);
-	key.vendor_id = *DatumGetUUIDP(trigger_column(trigger, new, STOCK_VENDOR));
-	key.product_id = *DatumGetUUIDP(trigger_column(trigger, new, STOCK_PRODUCT));
-	key.location_id = *DatumGetUUIDP(trigger_column(trigger, new, STOCK_LOCATION));
-	quantity = DatumGetInt32(trigger_column(trigger, new, STOCK_QUANTITY));
-	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		chunk_open_stock(&key, quantity);
-	else
-	{
-		int32	   was = DatumGetInt32(trigger_column(trigger, trigger->tg_trigtuple, STOCK_QUANTITY));
-		StockShift shift = {{DT_NOBEGIN, DT_NOEND}, quantity - was};
-
-		if (shift.delta != 0)
-			capacity_change(&key, &shift, 1);
-	}
+	capacities_refresh(fcinfo, stock_keys);
+	plan_close_trusted(rights);
 	return PointerGetDatum(NULL);
 }
 
-enum
-{
-	UNIT_ID = 1,
-	UNIT_VENDOR,
-	UNIT_PRODUCT,
-	UNIT_LOCATION,
-	UNIT_CODE,
-	UNIT_IN_SERVICE
-};
-
-/* unit_changed: after INSERT, UPDATE or DELETE on units */
+/* unit_changed: after a statement changed units; a unit stays where it is assigned */
 PG_FUNCTION_INFO_V1(unit_changed);
 Datum
 unit_changed(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	HeapTuple	 rows[2];
-	StockKey	 keys[2];
-	StockShift	 shifts[2];
-	int			 n = 0;
-	int			 i;
+	PlanRights rights = statement_begin(fcinfo);
 
-	trigger_require(fcinfo, TRIGGER_EVENT_AFTER);
-	rows[0] = trigger_old_row(trigger);
-	rows[1] = trigger_new_row(trigger);
-	for (i = 0; i < 2; i++)
+	capacities_refresh(fcinfo, unit_keys);
+	if (TRIGGER_FIRED_BY_UPDATE(((TriggerData *) fcinfo->context)->tg_event) &&
+		plan_run(&units_gone, VALUE(TimestampTzGetDatum(rental_now()))) > 0)
+		rental_raise(conflict, errmsg("unit %s is assigned to an order then", plan_text(0, 1)),
+					 errhint("Assign another unit first."));
+	plan_close_trusted(rights);
+	return PointerGetDatum(NULL);
+}
+
+/* blackout_changed: after a statement changed blackouts; a unit under repair is not assigned */
+PG_FUNCTION_INFO_V1(blackout_changed);
+Datum
+blackout_changed(PG_FUNCTION_ARGS)
+{
+	PlanRights rights = statement_begin(fcinfo);
+
+	/* units are locked before timelines, here and where orders are placed */
+	if (!TRIGGER_FIRED_BY_DELETE(((TriggerData *) fcinfo->context)->tg_event))
 	{
-		if (rows[i] == NULL)
-			continue;
-		keys[n].vendor_id = *DatumGetUUIDP(trigger_column(trigger, rows[i], UNIT_VENDOR));
-		keys[n].product_id = *DatumGetUUIDP(trigger_column(trigger, rows[i], UNIT_PRODUCT));
-		keys[n].location_id = *DatumGetUUIDP(trigger_column(trigger, rows[i], UNIT_LOCATION));
-		period_from_range(trigger_column(trigger, rows[i], UNIT_IN_SERVICE), &shifts[n].period);
-		shifts[n++].delta = i == 0 ? -1 : 1;
+		plan_execute(&units_lock, NULL, 0, false);
+		if (plan_execute(&units_busy, NULL, 0, false) > 0)
+			rental_raise(conflict, errmsg("unit %s is assigned to an order then", plan_text(0, 1)),
+						 errhint("Assign another unit first."));
 	}
-	if (n == 2 && compare_keys(&keys[0], &keys[1]) == 0)
-		capacity_change(&keys[0], shifts, 2);
-	else if (n == 2 && compare_keys(&keys[0], &keys[1]) > 0)
-	{
-		capacity_change(&keys[1], &shifts[1], 1);
-		capacity_change(&keys[0], &shifts[0], 1);
-	}
-	else
-		for (i = 0; i < n; i++)
-			capacity_change(&keys[i], &shifts[i], 1);
+	capacities_refresh(fcinfo, blackout_keys);
+	plan_close_trusted(rights);
 	return PointerGetDatum(NULL);
 }
 
@@ -663,68 +584,27 @@ stock_fixed(PG_FUNCTION_ARGS)
 					errhint("Its rows are changed one by one, and keep their keys.")));
 }
 
-/* product_availability(product_id uuid, "from" timestamptz, "to" timestamptz, location_id uuid) */
-PG_FUNCTION_INFO_V1(product_availability);
-Datum
-product_availability(PG_FUNCTION_ARGS)
-{
-	Product	  product;
-	Period	  window;
-	StepsLook steps;
-	TupleDesc desc;
-	TupleDesc step_desc;
-	Oid		  step_type;
-	Datum	 *results;
-	Datum	  values[3];
-	bool	  nulls[3] = {false};
-	int		  i;
-
-	request_required(FCARG(0), "product_id");
-	request_required(FCARG(1), "from");
-	request_required(FCARG(2), "to");
-	window = period_check_window(PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2));
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "availability is a composite");
-	plan_open();
-	product_load(PG_GETARG_UUID_P(0), &product, "product_id");
-	plan_close();
-	if (!steps_read(PG_GETARG_UUID_P(0), FCARG(3), &window, &steps))
-		steps_append(&steps, window.start, 0);
-
-	step_type = get_element_type(TupleDescAttr(desc, 2)->atttypid);
-	step_desc = BlessTupleDesc(TypeGetTupleDesc(step_type, NIL));
-	results = palloc(steps.count * sizeof(Datum));
-	for (i = 0; i < steps.count; i++)
-	{
-		Datum step[3];
-
-		step_values(&steps, i, window.end, step);
-		results[i] = HeapTupleGetDatum(heap_form_tuple(step_desc, step, nulls));
-	}
-	values[0] = PG_GETARG_DATUM(0);
-	values[1] = FCARG(3).value;
-	nulls[1] = FCARG(3).isnull;
-	values[2] = PointerGetDatum(construct_array(results, steps.count, step_type, -1, false, TYPALIGN_DOUBLE));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
-}
-
 /* Rebuilding: all timelines anew from stock, units and reservations */
 
-PLAN(rebuild_lock,
-	 "LOCK TABLE rental.stock, rental.units, rental.reservations, rental.timelines IN SHARE ROW EXCLUSIVE MODE", );
+PLAN(
+	rebuild_lock,
+	"LOCK TABLE rental.stock, rental.units, rental.blackouts, rental.reservations, rental.timelines IN SHARE ROW EXCLUSIVE MODE", );
 PLAN(rebuild_clear, "DELETE FROM rental.timelines", );
-PLAN(rebuild_heads,
-	 "INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, free) "
-	 "SELECT product_id, location_id, '-infinity', vendor_id, '-infinity', rental.timeline_agg(period, quantity) "
-	 "FROM rental.stock_capacity GROUP BY product_id, location_id, vendor_id", );
+PLAN(
+	rebuild_heads,
+	"INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, level, free) "
+	"SELECT product_id, location_id, '-infinity', vendor_id, '-infinity', rental.timeline_level(capacity), capacity FROM ("
+	" SELECT product_id, location_id, vendor_id, rental.timeline_zero(rental.timeline_agg(period, quantity), "
+	"  range_agg(period) FILTER (WHERE closed)) AS capacity"
+	" FROM rental.stock_capacity GROUP BY product_id, location_id, vendor_id) h", );
 PLAN(
 	rebuild_chunks,
-	"INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, holds_until, free) "
-	"SELECT h.product_id, h.location_id, c.lower, h.vendor_id, c.upper, "
-	" COALESCE(CASE WHEN t.holds THEN (SELECT min(r.expires_at) FROM rental.reservations r WHERE r.product_id = h.product_id "
-	"  AND r.location_id = h.location_id AND r.state = 'hold' AND r.blocked && tstzrange(c.lower, c.upper)) END, 'infinity'), c.chunk "
+	"INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, holds_until, level, free) "
+	"SELECT h.product_id, h.location_id, c.lower, h.vendor_id, c.upper, COALESCE(CASE WHEN t.holds THEN ("
+	"  SELECT min(r.expires_at) FROM rental.reservations r WHERE r.product_id = h.product_id AND r.location_id = h.location_id "
+	"  AND r.state = 'hold' AND r.blocked && tstzrange(c.lower, c.upper)) END, 'infinity'), rental.timeline_level(c.chunk), c.chunk "
 	"FROM (SELECT product_id, location_id, rental.timeline_agg(blocked, -quantity) AS taken, bool_or(state = 'hold') AS holds "
-	" FROM rental.reservations WHERE state <> 'released' GROUP BY product_id, location_id) t "
+	" FROM rental.reservations WHERE state <> 'released' AND NOT upper_inf(blocked) GROUP BY product_id, location_id) t "
 	"JOIN rental.timelines h ON h.product_id = t.product_id AND h.location_id = t.location_id AND h.lower = '-infinity', "
 	"LATERAL rental.timeline_chunks(h.free, rental.timeline_merge(h.free, t.taken)) c", );
 

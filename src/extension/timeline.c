@@ -8,12 +8,16 @@
  */
 #include "timeline.h"
 
+#include "catalog/pg_type.h"
 #include "common/int.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/multirangetypes.h"
+#include "utils/rangetypes.h"
+#include "utils/typcache.h"
 
 TimelineView
 timeline_view(const Timeline *timeline)
@@ -99,8 +103,9 @@ timeline_constant(int32 value)
 	return builder_end(&builder);
 }
 
-Timeline *
-timeline_sum(const TimelineView *a, const TimelineView *b)
+/* combine walks two timelines at once and builds what the operation makes of their values. */
+static Timeline *
+combine(const TimelineView *a, const TimelineView *b, int32 (*operation)(int32, int32))
 {
 	Builder builder;
 	int32	va = a->base;
@@ -108,7 +113,7 @@ timeline_sum(const TimelineView *a, const TimelineView *b)
 	int		i = 0;
 	int		j = 0;
 
-	builder_begin(&builder, add_checked(va, vb), a->count + b->count);
+	builder_begin(&builder, operation(va, vb), a->count + b->count);
 	while (i < a->count || j < b->count)
 	{
 		TimestampTz at;
@@ -121,9 +126,44 @@ timeline_sum(const TimelineView *a, const TimelineView *b)
 			va = a->value[i++];
 		if (j < b->count && b->at[j] == at)
 			vb = b->value[j++];
-		builder_step(&builder, at, add_checked(va, vb));
+		builder_step(&builder, at, operation(va, vb));
 	}
 	return builder_end(&builder);
+}
+
+Timeline *
+timeline_sum(const TimelineView *a, const TimelineView *b)
+{
+	return combine(a, b, add_checked);
+}
+
+static int32
+subtract_checked(int32 a, int32 b)
+{
+	int32 difference;
+
+	if (pg_sub_s32_overflow(a, b, &difference))
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("timeline value out of range")));
+	return difference;
+}
+
+Timeline *
+timeline_difference(const TimelineView *a, const TimelineView *b)
+{
+	return combine(a, b, subtract_checked);
+}
+
+static int32
+lesser(int32 a, int32 b)
+{
+	return Min(a, b);
+}
+
+/* timeline_lesser is the lesser of two at each time. */
+Timeline *
+timeline_lesser(const TimelineView *a, const TimelineView *b)
+{
+	return combine(a, b, lesser);
 }
 
 /* timeline_shift adds delta over a period. */
@@ -309,11 +349,10 @@ timeline_in(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(builder_end(&builder));
 }
 
-PG_FUNCTION_INFO_V1(timeline_out);
-Datum
-timeline_out(PG_FUNCTION_ARGS)
+char *
+timeline_text(const Timeline *timeline)
 {
-	TimelineView   view = timeline_view(PG_GETARG_TIMELINE_P(0));
+	TimelineView   view = timeline_view(timeline);
 	StringInfoData out;
 	int			   i;
 
@@ -324,7 +363,14 @@ timeline_out(PG_FUNCTION_ARGS)
 						 DatumGetCString(DirectFunctionCall1(timestamptz_out, TimestampTzGetDatum(view.at[i]))),
 						 view.value[i]);
 	appendStringInfoChar(&out, '}');
-	PG_RETURN_CSTRING(out.data);
+	return out.data;
+}
+
+PG_FUNCTION_INFO_V1(timeline_out);
+Datum
+timeline_out(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_CSTRING(timeline_text(PG_GETARG_TIMELINE_P(0)));
 }
 
 /* Binary: version int32, base int32, count int32, then count times int64 time, int32 value */
@@ -417,6 +463,52 @@ timeline_merge(PG_FUNCTION_ARGS)
 	TimelineView b = timeline_view(PG_GETARG_TIMELINE_P(1));
 
 	PG_RETURN_POINTER(timeline_sum(&a, &b));
+}
+
+PG_FUNCTION_INFO_V1(timeline_least);
+Datum
+timeline_least(PG_FUNCTION_ARGS)
+{
+	TimelineView a = timeline_view(PG_GETARG_TIMELINE_P(0));
+	TimelineView b = timeline_view(PG_GETARG_TIMELINE_P(1));
+
+	PG_RETURN_POINTER(timeline_lesser(&a, &b));
+}
+
+static int32
+zero_unless(int32 value, int32 open)
+{
+	return open ? value : 0;
+}
+
+/* timeline_zero(timeline, periods tstzmultirange) is zero in the periods. */
+PG_FUNCTION_INFO_V1(timeline_zero);
+Datum
+timeline_zero(PG_FUNCTION_ARGS)
+{
+	TimelineView view;
+	TimelineView open;
+	Timeline	*mask = timeline_constant(1);
+	RangeType  **ranges;
+	int32		 n;
+	int32		 i;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	if (PG_ARGISNULL(1))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	multirange_deserialize(lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO), PG_GETARG_MULTIRANGE_P(1), &n,
+						   &ranges);
+	open = timeline_view(mask);
+	for (i = 0; i < n; i++)
+	{
+		Period period;
+
+		if (period_from_range(RangeTypePGetDatum(ranges[i]), &period))
+			open = timeline_view(timeline_shift(&open, &period, -1));
+	}
+	view = timeline_view(PG_GETARG_TIMELINE_P(0));
+	PG_RETURN_POINTER(combine(&view, &open, zero_unless));
 }
 
 PG_FUNCTION_INFO_V1(timeline_at);

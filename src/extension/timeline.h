@@ -40,10 +40,13 @@ typedef struct TimelineView
 	const int32		  *value;
 } TimelineView;
 
+extern char		   *timeline_text(const Timeline *timeline);
 extern TimelineView timeline_view(const Timeline *timeline);
 extern Timeline	   *timeline_constant(int32 value);
 extern Timeline	   *timeline_shift(const TimelineView *timeline, const Period *period, int32 delta);
 extern Timeline	   *timeline_sum(const TimelineView *a, const TimelineView *b);
+extern Timeline	   *timeline_difference(const TimelineView *a, const TimelineView *b);
+extern Timeline	   *timeline_lesser(const TimelineView *a, const TimelineView *b);
 extern Timeline	   *timeline_cut(const TimelineView *timeline, const Period *extent);
 extern int			timeline_locate(const TimelineView *timeline, TimestampTz at);
 extern int32		timeline_value(const TimelineView *timeline, TimestampTz at);

@@ -30,6 +30,7 @@ sub contents
 	return \%of;
 }
 
+my $short = "SELECT md5(string_agg(s::text, '' ORDER BY s::text)) FROM rental.shortages s";
 my $steps = "SELECT md5(string_agg(x::text, '' ORDER BY x::text)) FROM (SELECT p.id, s.* FROM rental.products p,
 	LATERAL rental.availability_steps(p.id, tstzrange(date_trunc('year', now()), date_trunc('year', now()) + interval '2 years')) s) x";
 
@@ -59,9 +60,40 @@ BEGIN
 	PERFORM rental.example_create('kept');
 	PERFORM rental.order_place(jsonb_build_array(jsonb_build_object('product_id', product, 'quantity', 1, 'unit_ids', jsonb_build_array(unit),
 		'start_at', to_char(now() + interval '5 days', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'end_at', to_char(now() + interval '9 days', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))));
+	PERFORM rental.blackout_create(product, now() + interval '20 days', now() + interval '22 days', unit_id => unit, reason => 'repair');
 	UPDATE rental.reservations SET expires_at = now() - interval '1 hour' WHERE product_id = product;
 END $$;
 SQL
+# stock that moves, something sold for good, and a shortage accepted by force
+sql($from, <<'SQL');
+DO $$
+DECLARE
+	vendor uuid := (SELECT id FROM rental.vendors WHERE slug = 'restore');
+	main uuid := (SELECT id FROM rental.locations WHERE vendor_id = vendor);
+	customer uuid := (SELECT id FROM rental.users WHERE email = 'cust@restore.example');
+	chairs uuid := (rental.product_create('Chairs', vendor_id => vendor, day_rate => 1)).id;
+	candles uuid := (rental.product_create('Candles', vendor_id => vendor, kind => 'sale', day_rate => 1)).id;
+	kit uuid := (rental.product_create('Kit', vendor_id => vendor, tracking => 'kit', day_rate => 1)).id;
+	placed uuid;
+BEGIN
+	PERFORM rental.stock_set(chairs, 10), rental.stock_set(candles, 10), rental.component_put(kit, chairs, 2);
+	PERFORM rental.stock_move(chairs, 3, now() + interval '40 days', main, NULL);
+	placed := (rental.order_place(jsonb_build_array(
+		jsonb_build_object('product_id', kit, 'quantity', 3, 'start_at', '2030-02-01T00:00:00Z', 'end_at', '2030-02-05T00:00:00Z'),
+		jsonb_build_object('product_id', candles, 'quantity', 4, 'start_at', '2030-02-01T00:00:00Z', 'end_at', '2030-02-05T00:00:00Z')),
+		customer_id => customer)).id;
+END $$;
+SQL
+sql($from, <<'SQL');
+DO $$
+DECLARE
+	chairs uuid := (SELECT id FROM rental.products WHERE name = 'Chairs');
+BEGIN
+	PERFORM rental.order_confirm((SELECT id FROM rental.orders WHERE customer_id = (SELECT id FROM rental.users WHERE email = 'cust@restore.example') ORDER BY id DESC LIMIT 1));
+	PERFORM rental.stock_set(chairs, 4, force => true);
+END $$;
+SQL
+cmp_ok(sql($from, "SELECT count(*) FROM rental.shortages"), '>', 0, 'there is a shortage');
 is(sql($from, "SELECT count(*) FROM rental.stock_verify()"), 0, 'the database to be dumped is sound');
 
 my $said = `bash -c "set -o pipefail; pg_dump '$from' 2>&1 >'$dump' && psql -XAtq -v ON_ERROR_STOP=1 -d '$to' -f '$dump' 2>&1 >/dev/null"`;
@@ -73,6 +105,7 @@ cmp_ok(scalar(grep { !/^0 rows/ } values %$before), '>=', 18, 'most tables have 
 is($after->{$_}, $before->{$_}, "$_ is the same") for sort keys %$before;
 is(sql($to, "SELECT count(*) FROM rental.stock_verify()"), 0, 'the restored timelines are sound');
 is(sql($to, $steps), sql($from, $steps), 'availability is the same everywhere');
+is(sql($to, $short), sql($from, $short), 'shortages are the same');
 is(sql($to, "SELECT count(*) FROM rental.endpoint_catalog()"), sql($from, "SELECT count(*) FROM rental.endpoint_catalog()"), 'so are the endpoints');
 my $order = "SELECT number FROM rental.order_place((SELECT jsonb_build_array(jsonb_build_object('product_id', id, 'quantity', 1,
 	'start_at', '2030-06-01T10:00:00Z', 'end_at', '2030-06-03T10:00:00Z')) FROM rental.products ORDER BY id LIMIT 1),

@@ -158,6 +158,11 @@ BEGIN
 			IF h.what = 'rental' THEN
 				SELECT * INTO b FROM booking LEFT JOIN unit_of USING (inventory_id) LEFT JOIN user_of USING (customer_id)
 					WHERE rental_id = h.id;
+				IF b.unit_id IS NULL OR b.user_id IS NULL THEN
+					RAISE EXCEPTION USING ERRCODE = 'RT404', CONSTRAINT = 'not_found',
+						MESSAGE = CASE WHEN b.unit_id IS NULL THEN format('the books have no copy %s', b.inventory_id)
+							ELSE format('the books have no customer %s', b.customer_id) END;
+				END IF;
 				SELECT id INTO the_order FROM rental.order_place(
 					items => jsonb_build_array(jsonb_build_object('product_id', b.product_id, 'quantity', 1,
 						'start_at', b.start_at, 'end_at', b.end_at, 'unit_ids', jsonb_build_array(b.unit_id))),

@@ -1,0 +1,661 @@
+/*
+ * gateway.c
+ *	  The gateway's side of HTTP: requests done once, conditional changes, API keys, revocations, caches, live events.
+ *
+ * Everything here is part of the transaction that does the work: an
+ * Idempotency-Key commits with its answer, and the shims hear of a change
+ * when it is committed, never before. It knows the tables of
+ * 82_gateway.sql and no rule of the trade.
+ */
+#include "gateway.h"
+
+#include "access/xact.h"
+#include "actor.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "commands/trigger.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "errors.h"
+#include "etag.h"
+#include "funcapi.h"
+#include "period.h"
+#include "plan.h"
+#include "request.h"
+#include "response.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+
+#define KEY_MOST	   255
+#define KEY_LIFE	   (INT64CONST(24) * USECS_PER_HOUR)
+#define REVOCATION_AGE (INT64CONST(2) * USECS_PER_DAY)
+#define EVENT_AGE	   USECS_PER_DAY
+#define EVENT_MOST	   7000 /* a notification has 8000 bytes, the topic in it included */
+#define TAGS_MOST	   1000 /* more changes in one transaction make caches forget everything */
+#define PURGE_ROWS	   "20"
+
+PLAN(claim_insert,
+	 "INSERT INTO rental.idempotency_keys (caller, key, fingerprint, created_at) VALUES ($1, $2, $3, $4) "
+	 "ON CONFLICT (caller, key) DO NOTHING",
+	 TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(
+	claim_read,
+	"SELECT fingerprint, status, body, headers, created_at < $3 FROM rental.idempotency_keys WHERE caller = $1 AND key = $2",
+	TEXTOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(claim_drop, "DELETE FROM rental.idempotency_keys WHERE caller = $1 AND key = $2", TEXTOID, TEXTOID);
+PLAN(claim_finish,
+	 "UPDATE rental.idempotency_keys SET status = $3, body = $4, headers = $5 WHERE caller = $1 AND key = $2", TEXTOID,
+	 TEXTOID, INT4OID, TEXTOID, TEXTOID);
+PLAN(claim_purge,
+	 "DELETE FROM rental.idempotency_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM rental.idempotency_keys "
+	 "WHERE created_at < $1 ORDER BY created_at LIMIT " PURGE_ROWS " FOR UPDATE SKIP LOCKED))",
+	 TIMESTAMPTZOID);
+PLAN(key_insert,
+	 "INSERT INTO rental.api_keys (user_id, name, prefix, hash, scopes, created_at, expires_at) "
+	 "VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+	 UUIDOID, TEXTOID, TEXTOID, BYTEAOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
+PLAN(key_revoke, "UPDATE rental.api_keys SET revoked_at = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL",
+	 UUIDOID, UUIDOID, TIMESTAMPTZOID);
+PLAN(revocation_insert, "INSERT INTO rental.revocations (id, revoked_at) VALUES ($1, $2)", UUIDOID, TIMESTAMPTZOID);
+PLAN(revocation_purge, "DELETE FROM rental.revocations WHERE revoked_at < $1", TIMESTAMPTZOID);
+PLAN(event_insert,
+	 "INSERT INTO rental.stream_events (topic, id, type, data, created_at) VALUES ($1, "
+	 "(SELECT COALESCE(max(e.id), 0) + 1 FROM rental.stream_events e WHERE e.topic = $1), $2, $3, $4) RETURNING id",
+	 TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+/* a topic's last event stays, so that its numbers never start again */
+PLAN(event_purge,
+	 "DELETE FROM rental.stream_events WHERE ctid = ANY (ARRAY(SELECT s.ctid FROM rental.stream_events s "
+	 "WHERE s.created_at < $1 AND s.id < (SELECT max(m.id) FROM rental.stream_events m WHERE m.topic = s.topic) "
+	 "ORDER BY s.created_at LIMIT " PURGE_ROWS " FOR UPDATE SKIP LOCKED))",
+	 TIMESTAMPTZOID);
+
+static PagePlans key_pages = {
+	.forward = PLAN_INIT("SELECT v, v.id FROM rental.api_keys k JOIN rental.api_key_view v ON v.id = k.id "
+						 "WHERE k.id < $1 AND k.user_id = $3 ORDER BY k.id DESC LIMIT $2",
+						 UUIDOID, INT4OID, UUIDOID),
+	.backward = PLAN_INIT("SELECT v, v.id FROM rental.api_keys k JOIN rental.api_key_view v ON v.id = k.id "
+						  "WHERE k.id > $1 AND k.user_id = $3 ORDER BY k.id LIMIT $2",
+						  UUIDOID, INT4OID, UUIDOID),
+	.count = PLAN_INIT("SELECT count(*) FROM rental.api_keys WHERE user_id = $1", UUIDOID),
+	.newest_first = true,
+};
+
+/* The Idempotency-Key of the running request; all of it lives in the transaction's memory */
+typedef struct Claim
+{
+	LocalTransactionId lxid;
+	bool			   replay; /* the rest is the answer that was given before */
+	bool			   secret;
+	char			  *caller;
+	char			  *key;
+	char			  *body; /* or NULL */
+	char			  *headers;
+} Claim;
+
+static Claim *claim;
+
+/* What the running transaction changed, as tags separated by spaces */
+static StringInfo		  tags;
+static LocalTransactionId tags_of;
+static int				  ntags;
+
+static bytea *
+sha256_of(const char *text, size_t len)
+{
+	bytea			  *hash = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+
+	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	if (context == NULL || pg_cryptohash_init(context) < 0 ||
+		pg_cryptohash_update(context, (const uint8 *) text, len) < 0 ||
+		pg_cryptohash_final(context, (uint8 *) VARDATA(hash), PG_SHA256_DIGEST_LENGTH) < 0)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute SHA-256")));
+	pg_cryptohash_free(context);
+	return hash;
+}
+
+/* hash_number is a number for an advisory lock: the first bytes of a SHA-256. */
+static int64
+hash_number(const char *kind, const char *first, const char *second)
+{
+	char  *text = psprintf("%s %zu %s %s", kind, strlen(first), first, second);
+	bytea *hash = sha256_of(text, strlen(text));
+	int64  number;
+
+	memcpy(&number, VARDATA(hash), sizeof(number));
+	return number;
+}
+
+/* caller_name is whose key it is: keys of different callers do not meet. */
+static char *
+caller_name(void)
+{
+	const Actor *who = actor_current();
+
+	if (actor_has_user(who))
+		return uuid_text(&who->user_id);
+	return psprintf("address %s", who->client_address ? who->client_address : "unknown");
+}
+
+/* claim_state is the claim of the running transaction, or NULL. */
+static Claim *
+claim_state(void)
+{
+	return claim != NULL && claim->lxid == MyProc->lxid ? claim : NULL;
+}
+
+static char *
+value_or_null(uint64 row, int column)
+{
+	NullableDatum value = plan_value(row, column);
+
+	return value.isnull ? NULL : MemoryContextStrdup(TopTransactionContext, TextDatumGetCString(value.value));
+}
+
+/*
+ * request_claim(key text, fingerprint text) -> boolean
+ *
+ * The lock is tried, not waited for: a second request with the key of one
+ * that is under way is told so at once. Whoever has the lock sees the row of
+ * every earlier one, since each query here takes a snapshot of its own.
+ */
+PG_FUNCTION_INFO_V1(request_claim);
+Datum
+request_claim(PG_FUNCTION_ARGS)
+{
+	char	   *key = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *fingerprint = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *caller = caller_name();
+	TimestampTz now = rental_now();
+	Datum		expired = TimestampTzGetDatum(now - KEY_LIFE);
+	Datum		caller_datum = CStringGetTextDatum(caller);
+	Datum		key_datum = CStringGetTextDatum(key);
+
+	if (*key == '\0' || strlen(key) > KEY_MOST)
+		rental_raise(invalid_field, errmsg("Idempotency-Key must have 1 to %d characters", KEY_MOST),
+					 errfield("Idempotency-Key"));
+	if (!DatumGetBool(
+			DirectFunctionCall1(pg_try_advisory_xact_lock_int8, Int64GetDatum(hash_number("key", caller, key)))))
+		rental_raise(idempotency_conflict, errmsg("a request with this Idempotency-Key is under way"));
+
+	claim = MemoryContextAllocZero(TopTransactionContext, sizeof(Claim));
+	claim->lxid = MyProc->lxid;
+	claim->caller = MemoryContextStrdup(TopTransactionContext, caller);
+	claim->key = MemoryContextStrdup(TopTransactionContext, key);
+
+	plan_open();
+	plan_run(&claim_purge, VALUE(expired));
+	if (plan_run(&claim_read, VALUE(caller_datum), VALUE(key_datum), VALUE(expired)) > 0)
+	{
+		if (DatumGetBool(plan_datum(0, 5)))
+			plan_run(&claim_drop, VALUE(caller_datum), VALUE(key_datum));
+		else
+		{
+			if (strcmp(plan_text(0, 1), fingerprint) != 0)
+				rental_raise(idempotency_key_reused, errmsg("this Idempotency-Key belongs to another request"));
+			claim->replay = true;
+			claim->body = value_or_null(0, 3);
+			claim->headers = value_or_null(0, 4);
+		}
+	}
+	if (!claim->replay && plan_run(&claim_insert, VALUE(caller_datum), VALUE(key_datum),
+								   VALUE(CStringGetTextDatum(fingerprint)), VALUE(TimestampTzGetDatum(now))) == 0)
+		rental_raise(idempotency_conflict, errmsg("a request with this Idempotency-Key is under way"));
+	plan_close();
+	PG_RETURN_BOOL(!claim->replay);
+}
+
+void
+answer_keep(const char *body, size_t len)
+{
+	Claim *state = claim_state();
+
+	if (state == NULL || state->replay)
+		return;
+	state->body = MemoryContextAlloc(TopTransactionContext, len + 1);
+	memcpy(state->body, body, len);
+	state->body[len] = '\0';
+}
+
+void
+answer_is_secret(void)
+{
+	Claim *state = claim_state();
+
+	if (state != NULL)
+		state->secret = true;
+}
+
+/* response_replayed() -> text: the body that was answered before */
+PG_FUNCTION_INFO_V1(response_replayed);
+Datum
+response_replayed(PG_FUNCTION_ARGS)
+{
+	Claim *state = claim_state();
+
+	if (state == NULL || state->body == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(state->body));
+}
+
+/*
+ * response_headers_kept(status integer) -> text
+ *
+ * An answer that brings a token or a key is not kept, since the database
+ * keeps only hashes of those; its key may be used again.
+ */
+PG_FUNCTION_INFO_V1(response_headers_kept);
+Datum
+response_headers_kept(PG_FUNCTION_ARGS)
+{
+	Claim *state = claim_state();
+	Datum  caller;
+	Datum  key;
+	char  *headers;
+
+	if (state == NULL)
+		elog(ERROR, "no key was claimed");
+	if (state->replay)
+		PG_RETURN_TEXT_P(
+			cstring_to_text(psprintf("%sidempotency-replayed: true\n", state->headers ? state->headers : "")));
+
+	headers = response_headers_text();
+	if (headers != NULL && (strncmp(headers, "claims:", 7) == 0 || strstr(headers, "\nclaims:") != NULL))
+		state->secret = true;
+	caller = CStringGetTextDatum(state->caller);
+	key = CStringGetTextDatum(state->key);
+	plan_open();
+	if (state->secret)
+		plan_run(&claim_drop, VALUE(caller), VALUE(key));
+	else
+		plan_run(&claim_finish, VALUE(caller), VALUE(key), VALUE(PG_GETARG_DATUM(0)),
+				 VALUE_OR_NULL(state->body ? CStringGetTextDatum(state->body) : (Datum) 0, state->body == NULL),
+				 VALUE_OR_NULL(headers ? CStringGetTextDatum(headers) : (Datum) 0, headers == NULL));
+	plan_close();
+	headers = response_headers_finish(headers);
+	if (headers == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(headers));
+}
+
+/* Conditional changes */
+
+/* A statement that answers a GET, prepared once in each backend */
+typedef struct Present
+{
+	PreparedPlan	plan;
+	struct Present *next;
+} Present;
+
+static PreparedPlan *
+present_plan(const char *query, int nargs)
+{
+	static Present *known;
+	Present		   *present;
+	int				i;
+
+	for (present = known; present != NULL; present = present->next)
+		if (strcmp(present->plan.sql, query) == 0)
+			return &present->plan;
+	present = MemoryContextAllocZero(TopMemoryContext, sizeof(Present));
+	present->plan.sql = MemoryContextStrdup(TopMemoryContext, query);
+	present->plan.nargs = nargs;
+	for (i = 0; i < nargs; i++)
+		present->plan.argtypes[i] = TEXTOID;
+	present->next = known;
+	known = present;
+	return &present->plan;
+}
+
+/* entity_tag is the tag that the shim gives an answer: the start of the SHA-256 of its body. */
+static char *
+entity_tag(const char *body)
+{
+	bytea *hash = sha256_of(body, strlen(body));
+	char  *tag = palloc(2 * RENTAL_ETAG_BYTES + 1);
+	int	   i;
+
+	for (i = 0; i < RENTAL_ETAG_BYTES; i++)
+		sprintf(tag + 2 * i, "%02x", (unsigned char) VARDATA(hash)[i]);
+	return tag;
+}
+
+/* tags_hold tells whether a list like "a", "b" has the tag, which may stand for a packed form of the same. */
+static bool
+tags_hold(const char *list, const char *tag)
+{
+	while (*list != '\0')
+	{
+		bool		weak;
+		const char *end;
+		size_t		len;
+
+		list += strspn(list, " \t,");
+		if (*list == '*' && list[1 + strspn(list + 1, " \t")] == '\0')
+			return true;
+		weak = strncmp(list, "W/", 2) == 0;
+		if (weak)
+			list += 2;
+		if (*list != '"' || (end = strchr(list + 1, '"')) == NULL)
+			return false;
+		len = end - list - 1;
+		if (len > strlen(RENTAL_ETAG_PACKED) &&
+			strncmp(end - strlen(RENTAL_ETAG_PACKED), RENTAL_ETAG_PACKED, strlen(RENTAL_ETAG_PACKED)) == 0)
+			len -= strlen(RENTAL_ETAG_PACKED);
+		if (!weak && len == strlen(tag) && strncmp(list + 1, tag, len) == 0)
+			return true;
+		list = end + 1;
+	}
+	return false;
+}
+
+/*
+ * request_match(if_match text, query text, args text[]) -> boolean
+ *
+ * The query runs with a snapshot of its own, taken when the lock is held, so
+ * of two changes that both stand on the same representation only one passes.
+ */
+PG_FUNCTION_INFO_V1(request_match);
+Datum
+request_match(PG_FUNCTION_ARGS)
+{
+	const char	 *target = actor_current()->target;
+	char		 *if_match;
+	char		 *query;
+	Datum		 *items;
+	bool		 *nulls;
+	int			  n;
+	int			  i;
+	NullableDatum args[PLAN_MAX_ARGS];
+	bool		  matches = false;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_BOOL(true);
+	if (PG_ARGISNULL(1))
+		rental_raise(precondition_failed, errmsg("there is no entity tag to compare with at this path"));
+	if_match = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &n);
+	if (n > PLAN_MAX_ARGS)
+		elog(ERROR, "too many arguments");
+	for (i = 0; i < n; i++)
+		args[i] = VALUE_OR_NULL(items[i], nulls[i]);
+
+	if (target != NULL)
+		DirectFunctionCall1(pg_advisory_xact_lock_int8, Int64GetDatum(hash_number("match", query, target)));
+	plan_open();
+	if (plan_execute(present_plan(query, n), args, n, false) > 0 && !plan_value(0, 1).isnull)
+		matches = tags_hold(if_match, entity_tag(plan_text(0, 1)));
+	plan_close();
+	response_headers_forget();
+	if (!matches)
+		rental_raise(precondition_failed, errmsg("it has changed since it was read"));
+	PG_RETURN_BOOL(true);
+}
+
+/* API keys */
+
+/* random_key is n characters out of 32, five random bits each. */
+static char *
+random_key(int n)
+{
+	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
+	unsigned char	 *bytes = palloc(n);
+	char			 *text = palloc(n + 1);
+	int				  i;
+
+	if (!pg_strong_random(bytes, n))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+	for (i = 0; i < n; i++)
+		text[i] = letters[bytes[i] & 31];
+	text[n] = '\0';
+	return text;
+}
+
+static void
+check_scopes(ArrayType *scopes)
+{
+	Datum *items;
+	bool  *nulls;
+	int	   n;
+	int	   i;
+
+	deconstruct_array(scopes, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &n);
+	for (i = 0; i < n; i++)
+	{
+		char *scope = nulls[i] ? "" : TextDatumGetCString(items[i]);
+
+		if (strcmp(scope, "read") != 0 && strcmp(scope, "write") != 0)
+			n = 0;
+	}
+	if (n == 0)
+		rental_raise(invalid_value, errmsg("scopes must be read, write or both"), errfield("scopes"));
+}
+
+PG_FUNCTION_INFO_V1(api_key_create);
+Datum
+api_key_create(PG_FUNCTION_ARGS)
+{
+	const Actor *who = actor_require_user();
+	char		*name = request_required_text(FCARG(0), "name", 200);
+	char		*prefix = psprintf("rk_%s", random_key(8));
+	char		*key = psprintf("%s_%s", prefix, random_key(32));
+	Datum		 now = TimestampTzGetDatum(rental_now());
+	TupleDesc	 desc;
+	Datum		 values[7];
+	bool		 nulls[7] = {false};
+
+	/* a key makes no keys, or one that leaked would outlive its revocation */
+	if (!who->has_session)
+		rental_raise(forbidden, errmsg("log in to make an API key"));
+	request_required(FCARG(1), "scopes");
+	check_scopes(PG_GETARG_ARRAYTYPE_P(1));
+	if (!PG_ARGISNULL(2) && PG_GETARG_TIMESTAMPTZ(2) <= rental_now())
+		rental_raise(invalid_value, errmsg("expires_at must be in the future"), errfield("expires_at"));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "a key is a composite");
+
+	answer_is_secret();
+	values[1] = CStringGetTextDatum(name);
+	values[2] = CStringGetTextDatum(prefix);
+	values[3] = CStringGetTextDatum(key);
+	values[4] = PG_GETARG_DATUM(1);
+	values[5] = now;
+	values[6] = PG_ARGISNULL(2) ? (Datum) 0 : PG_GETARG_DATUM(2);
+	nulls[6] = PG_ARGISNULL(2);
+	plan_open();
+	plan_run(&key_insert, VALUE(UUIDPGetDatum(&who->user_id)), VALUE(values[1]), VALUE(values[2]),
+			 VALUE(PointerGetDatum(sha256_of(key, strlen(key)))), VALUE(values[4]), VALUE(now), FCARG(2));
+	values[0] = plan_keep(0, 1).value;
+	plan_close();
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+PG_FUNCTION_INFO_V1(api_key_list);
+Datum
+api_key_list(PG_FUNCTION_ARGS)
+{
+	NullableDatum filter = VALUE(UUIDPGetDatum(&actor_require_user()->user_id));
+
+	return page_return(fcinfo, &key_pages, &filter, 1, PG_ARGISNULL(0) ? 20 : PG_GETARG_INT32(0), FCARG(1), FCARG(2));
+}
+
+PG_FUNCTION_INFO_V1(api_key_revoke);
+Datum
+api_key_revoke(PG_FUNCTION_ARGS)
+{
+	plan_open();
+	if (plan_run(&key_revoke, VALUE(PG_GETARG_DATUM(0)), VALUE(UUIDPGetDatum(&actor_require_user()->user_id)),
+				 VALUE(TimestampTzGetDatum(rental_now()))) == 0)
+		rental_raise(not_found, errmsg("there is no such API key"));
+	plan_close();
+	PG_RETURN_VOID();
+}
+
+/* Revocations */
+
+static void
+check_trigger(FunctionCallInfo fcinfo, const char *name)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("%s is an AFTER ROW trigger", name)));
+}
+
+/*
+ * revocation_note: the time is the clock's, not that of the transaction's
+ * start, since a token may have been made in between.
+ */
+PG_FUNCTION_INFO_V1(revocation_note);
+Datum
+revocation_note(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	TimestampTz	 now = GetCurrentTimestamp();
+	Datum		 id;
+	bool		 isnull;
+
+	check_trigger(fcinfo, "revocation_note");
+	id = heap_getattr(data->tg_newtuple, SPI_fnumber(data->tg_relation->rd_att, "id"), data->tg_relation->rd_att,
+					  &isnull);
+	plan_open();
+	plan_run(&revocation_insert, VALUE(id), VALUE(TimestampTzGetDatum(now)));
+	plan_run(&revocation_purge, VALUE(TimestampTzGetDatum(now - REVOCATION_AGE)));
+	plan_close();
+	Async_Notify("rental_revoked",
+				 psprintf("%s " INT64_FORMAT, uuid_text(DatumGetUUIDP(id)),
+						  (int64) (now / USECS_PER_SEC + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)));
+	return PointerGetDatum(NULL);
+}
+
+/* Caches */
+
+static void
+tag_changed(const char *tag)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	if (tags == NULL || tags_of != MyProc->lxid)
+	{
+		tags = makeStringInfo();
+		tags_of = MyProc->lxid;
+		ntags = 0;
+	}
+	if (ntags < TAGS_MOST)
+	{
+		appendStringInfo(tags, "%s%s", ntags > 0 ? " " : "", tag);
+		Async_Notify("rental_cache", tag);
+	}
+	else if (ntags == TAGS_MOST)
+	{
+		appendStringInfoString(tags, " *");
+		Async_Notify("rental_cache", "*");
+	}
+	ntags++;
+	MemoryContextSwitchTo(old);
+}
+
+const char *
+cache_tags_changed(void)
+{
+	return tags != NULL && tags_of == MyProc->lxid ? tags->data : NULL;
+}
+
+static void
+row_changed(TriggerData *data, HeapTuple row)
+{
+	TupleDesc desc = data->tg_relation->rd_att;
+	int		  i;
+
+	for (i = 0; i < data->tg_trigger->tgnargs; i++)
+	{
+		const char *tag = data->tg_trigger->tgargs[i];
+		const char *colon = strchr(tag, ':');
+		const char *column;
+		char	   *value;
+
+		if (colon == NULL)
+		{
+			tag_changed(tag);
+			continue;
+		}
+		column = colon[1] != '\0' ? colon + 1 : "id";
+		value = SPI_getvalue(row, desc, SPI_fnumber(desc, column));
+		if (value != NULL)
+			tag_changed(psprintf("%.*s:%s", (int) (colon - tag), tag, value));
+	}
+}
+
+PG_FUNCTION_INFO_V1(cache_changed);
+Datum
+cache_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	check_trigger(fcinfo, "cache_changed");
+	row_changed(data, data->tg_trigtuple);
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+		row_changed(data, data->tg_newtuple);
+	return PointerGetDatum(NULL);
+}
+
+/* Live events */
+
+/*
+ * stream_publish(topic text, type text, data jsonb) -> bigint
+ *
+ * The lock on the topic makes its numbers grow in the order of commit, so
+ * that "all after number n" leaves nothing out.
+ */
+PG_FUNCTION_INFO_V1(stream_publish);
+Datum
+stream_publish(PG_FUNCTION_ARGS)
+{
+	char		  *topic = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char		  *type = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Jsonb		  *json = PG_GETARG_JSONB_P(2);
+	TimestampTz	   now = rental_now();
+	StringInfoData data;
+	int64		   id;
+
+	initStringInfo(&data);
+	JsonbToCString(&data, &json->root, VARSIZE(json));
+	if (data.len > EVENT_MOST)
+		rental_raise(invalid_value, errmsg("the data of an event has at most %d bytes", EVENT_MOST), errfield("data"));
+	DirectFunctionCall1(pg_advisory_xact_lock_int8, Int64GetDatum(hash_number("topic", topic, "")));
+	plan_open();
+	plan_run(&event_purge, VALUE(TimestampTzGetDatum(now - EVENT_AGE)));
+	plan_run(&event_insert, VALUE(PG_GETARG_DATUM(0)), VALUE(PG_GETARG_DATUM(1)), VALUE(CStringGetTextDatum(data.data)),
+			 VALUE(TimestampTzGetDatum(now)));
+	id = DatumGetInt64(plan_datum(0, 1));
+	plan_close();
+	Async_Notify("rental_event", psprintf("%s " INT64_FORMAT " %s %s", topic, id, type, data.data));
+	PG_RETURN_INT64(id);
+}
+
+PG_FUNCTION_INFO_V1(notify_stream);
+Datum
+notify_stream(PG_FUNCTION_ARGS)
+{
+	const Actor *who = actor_require_user();
+	TupleDesc	 desc;
+	Datum		 topics[2];
+	Datum		 value;
+	bool		 isnull = false;
+	int			 n = 0;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "a stream is a composite");
+	topics[n++] = CStringGetTextDatum(psprintf("user:%s", uuid_text(&who->user_id)));
+	if (who->role == ACTOR_VENDOR && who->has_vendor)
+		topics[n++] = CStringGetTextDatum(psprintf("vendor:%s", uuid_text(&who->vendor_id)));
+	value = PointerGetDatum(construct_array(topics, n, TEXTOID, -1, false, TYPALIGN_INT));
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), &value, &isnull));
+}
