@@ -148,22 +148,18 @@ sub sql
 	if (!$psql_pid)
 	{
 		local $ENV{PGOPTIONS} = '-c client_min_messages=warning';
-		$psql_pid = open2($psql_out, $psql_in, qw(psql -X -A -t -q));
+		$psql_pid = open2($psql_out, $psql_in, qw(psql -X -A -t -q -v ON_ERROR_STOP=1));
 		binmode $_, ':encoding(UTF-8)' for $psql_out, $psql_in;
 	}
-	print $psql_in "$query\n;\n\\echo $end :ERROR\n";
+	print $psql_in "$query\n;\n\\echo $end\n";
 	$psql_in->flush;
 	while (defined(my $line = <$psql_out>))
 	{
 		chomp $line;
-		if ($line =~ /^\Q$end\E (\S+)$/)
-		{
-			die "this failed: $query\n" if $1 ne 'false';
-			return join "\n", @lines;
-		}
+		return join "\n", @lines if $line eq $end;
 		push @lines, $line;
 	}
-	die "psql has ended: $query\n";
+	die "this failed: $query\n";
 }
 
 # snapshot: all rows of all tables, as one text that changes when any of them does.
@@ -416,7 +412,7 @@ sub shim_start
 		open STDERR, '>>', $log->filename;
 		exec { $shim_binary } 'rental-shim' or POSIX::_exit(127);
 	}
-	my $shim = { pid => $pid, url => "http://127.0.0.1:$port", secret => $secret, key => $key, log => $log };
+	my $shim = { pid => $pid, binary => $shim_binary, url => "http://127.0.0.1:$port", secret => $secret, key => $key, log => $log };
 	$shims{$pid} = $shim;
 	wait_until(sub { call('GET', '/readyz', url => $shim->{url})->{status} == 200 })
 	  or BAIL_OUT('a server of its own did not start: ' . shim_log($shim));

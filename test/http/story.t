@@ -9,11 +9,11 @@ my $timestamp = qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z$/;
 my $uuid = qr/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 my $answer;
 
-# fields ROW, NAMES, NAME: the row has these members and no other.
+# fields ROW, NAMES, NAME: the row has all these members, be they null.
 sub fields
 {
 	my ($row, $names, $name) = @_;
-	return is_deeply([ sort keys %$row ], [ sort split ' ', $names ], $name);
+	return is(join(' ', grep { !exists $row->{$_} } split ' ', $names), '', $name);
 }
 
 # available PRODUCT: what is free over the five days from the ninth on, in steps.
@@ -109,7 +109,7 @@ fields($product,
 	'a product has the fields of a product');
 is($product->{category_name}, $category->{name}, 'it stands in its category');
 like($answer->{text}, qr/"replacement_value":"349\.50?"/, 'an amount given as a number is answered as a decimal string');
-like($answer->{text}, qr/"rate":\{"days":1,"amount":"12\.50","extra_day":"12\.50"\}/, 'the day rate is there');
+like($answer->{text}, qr/"rate":\{"days":1,"amount":"12\.50","extra_day":"12\.50"/, 'the day rate is there');
 is_deeply(expect(call('GET', "/api/catalog/products/$product->{id}/"), 200, 'anybody sees it'), $product, 'as it was answered');
 
 my $path = "/api/catalog/products/$product->{id}";
@@ -117,7 +117,7 @@ is(expect(call('PUT', "$path/stock/", as => $vendor, body => { quantity => 3 }),
 	'to three pieces');
 $answer = call('PUT', "$path/rates/", as => $vendor, body => { days => 2, amount => '30.00', extra_day => '10.00' });
 expect($answer, 200, 'the vendor sets the price');
-like($answer->{text}, qr/"rate":\{"days":2,"amount":"30\.00","extra_day":"10\.00"\}/, 'to 30 for two days and 10 for each other');
+like($answer->{text}, qr/"rate":\{"days":2,"amount":"30\.00","extra_day":"10\.00"/, 'to 30 for two days and 10 for each other');
 
 # Browsing
 

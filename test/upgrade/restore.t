@@ -56,11 +56,11 @@ DECLARE
 	customer uuid := (SELECT id FROM rental.users WHERE email = 'cust@restore.example');
 BEGIN
 	PERFORM rental.unit_create(product, 'N-2');
+	PERFORM rental.blackout_create(product, now() + interval '20 days', now() + interval '22 days', unit_id => unit, reason => 'repair');
 	PERFORM rental.act_as(customer, 'customer');
 	PERFORM rental.example_create('kept');
 	PERFORM rental.order_place(jsonb_build_array(jsonb_build_object('product_id', product, 'quantity', 1, 'unit_ids', jsonb_build_array(unit),
 		'start_at', to_char(now() + interval '5 days', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'end_at', to_char(now() + interval '9 days', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))));
-	PERFORM rental.blackout_create(product, now() + interval '20 days', now() + interval '22 days', unit_id => unit, reason => 'repair');
 	UPDATE rental.reservations SET expires_at = now() - interval '1 hour' WHERE product_id = product;
 END $$;
 SQL
