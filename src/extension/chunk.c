@@ -669,6 +669,17 @@ chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbef
 	chunks_close(&chunks);
 }
 
+/* chunk_prepare makes the chunks that a period lacks. */
+void
+chunk_prepare(const StockKey *key, const Period *period)
+{
+	Chunks chunks;
+
+	chunks_open(&chunks, RowExclusiveLock);
+	make_chunks(&chunks, key, period);
+	chunks_close(&chunks);
+}
+
 /*
  * next_row brings the first chunk at or after a time into the slot, locked.
  * What it skips while waiting, the right half of a split, it finds in its next turn.

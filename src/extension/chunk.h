@@ -43,6 +43,7 @@ typedef void (*TightReader)(const pg_uuid_t *product_id, const pg_uuid_t *locati
 extern bool chunk_read(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window,
 					   PieceReader reader, void *arg);
 extern bool chunk_next_location(const pg_uuid_t *product_id, pg_uuid_t *location_id, bool first);
+extern void chunk_prepare(const StockKey *key, const Period *period);
 extern void chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbefore, TimestampTz hold_until,
 						PieceJudge judge, void *arg);
 extern void chunk_set_capacity(const StockKey *key, const Timeline *capacity, PieceJudge judge, void *arg);

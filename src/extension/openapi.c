@@ -180,6 +180,15 @@ expression_origin(const Query *query, const Bitmapset *nullable, Node *expressio
 							  all_not_null(query, nullable, op->args);
 			break;
 		}
+		case T_FuncExpr:
+		{
+			const FuncExpr *call = (const FuncExpr *) expression;
+
+			/* a cast gives null for null only; of other functions nobody knows */
+			origin.not_null = (call->funcformat == COERCE_IMPLICIT_CAST || call->funcformat == COERCE_EXPLICIT_CAST) &&
+							  func_strict(call->funcid) && all_not_null(query, nullable, call->args);
+			break;
+		}
 		default:
 			break;
 	}

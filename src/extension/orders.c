@@ -20,6 +20,7 @@
 #include "response.h"
 #include "stock.h"
 #include "units.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
@@ -79,26 +80,29 @@ PLAN(order_for_update,
 PLAN(order_set_status,
 	 "UPDATE rental.orders SET status = $3, expires_at = NULL, updated_at = $4 WHERE id = $1 AND vendor_id = $2",
 	 UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID);
-PLAN(reservations_set_state,
-	 "UPDATE rental.reservations r SET state = $2, expires_at = NULL FROM rental.order_items i "
-	 "WHERE i.order_id = $1 AND r.order_item_id = i.id AND r.vendor_id = i.vendor_id AND r.state <> 'released'",
-	 UUIDOID, TEXTOID);
-PLAN(
-	reservations_return,
-	"UPDATE rental.reservations r SET state = 'released' FROM rental.order_items i "
-	"WHERE i.order_id = $1 AND r.order_item_id = i.id AND r.vendor_id = i.vendor_id AND r.state <> 'released' AND NOT upper_inf(r.blocked)",
-	UUIDOID);
+PLAN(reservations_of,
+	 "SELECT r.id, r.vendor_id FROM rental.order_items i "
+	 "JOIN rental.reservations r ON r.order_item_id = i.id AND r.vendor_id = i.vendor_id "
+	 "WHERE i.order_id = ANY ($1) AND r.state <> 'released' AND NOT (upper_inf(r.blocked) AND $2) "
+	 "ORDER BY r.product_id, r.location_id, lower(r.blocked), r.id",
+	 UUIDARRAYOID, BOOLOID);
+PLAN(reservation_set_state,
+	 "UPDATE rental.reservations SET state = $3, expires_at = NULL WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID,
+	 TEXTOID);
+PLAN(overdue,
+	 "SELECT id, vendor_id, product_id FROM rental.reservations WHERE state = 'out' AND upper(blocked) <= $1 "
+	 "ORDER BY product_id, location_id, lower(blocked), id",
+	 TIMESTAMPTZOID);
+PLAN(overdue_widen,
+	 "UPDATE rental.reservations SET blocked = tstzrange(lower(blocked), $3 + $4) "
+	 "WHERE id = $1 AND vendor_id = $2 AND state = 'out' AND upper(blocked) <= $3",
+	 UUIDOID, UUIDOID, TIMESTAMPTZOID, INTERVALOID);
 PLAN(items_dispatch, "UPDATE rental.order_items SET dispatched = quantity WHERE order_id = $1", UUIDOID);
 PLAN(items_return, "UPDATE rental.order_items SET returned = quantity WHERE order_id = $1", UUIDOID);
 PLAN(
 	orders_expired,
 	"SELECT id FROM rental.orders WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at, id LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED",
 	TIMESTAMPTZOID);
-PLAN(
-	overdue_widen,
-	"UPDATE rental.reservations SET blocked = tstzrange(lower(blocked), $1 + $2) WHERE id IN (SELECT id FROM rental.reservations "
-	"WHERE state = 'out' AND upper(blocked) <= $1 ORDER BY product_id, location_id, lower(blocked), id FOR NO KEY UPDATE SKIP LOCKED)",
-	TIMESTAMPTZOID, INTERVALOID);
 PLAN(earliest_start, "SELECT min(start_at) FROM rental.order_items WHERE order_id = $1", UUIDOID);
 
 #define ORDER_SCOPE \
@@ -307,6 +311,29 @@ part_units(Part *part)
 	}
 }
 
+static bool
+part_same_stock(const Part *a, const Part *b)
+{
+	return uuid_equal(&a->product_id, &b->product_id) && uuid_equal(&a->item->location_id, &b->item->location_id);
+}
+
+/*
+ * parts_prepare makes room in the timeline that the first parts share, before
+ * the first of them takes from it: its head is locked before its chunks.
+ */
+static void
+parts_prepare(const Part *parts, int n)
+{
+	StockKey key = {parts->item->product.vendor_id, parts->product_id, parts->item->location_id};
+	int		 i;
+
+	if (n < 2 || !part_same_stock(&parts[0], &parts[1]))
+		return;
+	for (i = 0; i < n && part_same_stock(&parts[0], &parts[i]); i++)
+		if (!TIMESTAMP_IS_NOEND(parts[i].blocked.end))
+			chunk_prepare(&key, &parts[i].blocked);
+}
+
 /* blame_item says which item it was when the stock refuses one. */
 static void
 blame_item(void *arg)
@@ -424,7 +451,11 @@ order_place(PG_FUNCTION_ARGS)
 	for (i = 0; i < nparts; i++)
 		part_units(&parts[i]);
 	for (i = 0; i < nparts; i++)
+	{
+		if (i == 0 || !part_same_stock(&parts[i - 1], &parts[i]))
+			parts_prepare(&parts[i], nparts - i);
 		part_reserve(&parts[i], expires_at, now);
+	}
 	order_event(&order, "placed", NULL);
 	row = order_answer(&order.id);
 	plan_close();
@@ -545,10 +576,28 @@ order_act(NullableDatum id, const char *action, Order *order)
 			 VALUE(CStringGetTextDatum(transitions[i].to)), VALUE(TimestampTzGetDatum(rental_now())));
 }
 
+/*
+ * reservations_become changes the state of all reservations of some orders,
+ * one by one in the order in which stock is locked everywhere. What was sold
+ * does not come back with a return.
+ */
 static void
-reservations_become(const Order *order, const char *state)
+reservations_become(const pg_uuid_t *orders, int n, const char *state, bool is_return)
 {
-	plan_run(&reservations_set_state, VALUE(UUIDPGetDatum(&order->id)), VALUE(CStringGetTextDatum(state)));
+	Datum		  *ids = palloc(n * sizeof(Datum));
+	SPITupleTable *rows;
+	uint64		   found;
+	uint64		   i;
+
+	for (i = 0; i < n; i++)
+		ids[i] = UUIDPGetDatum(&orders[i]);
+	found = plan_run(&reservations_of,
+					 VALUE(PointerGetDatum(construct_array(ids, n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR))),
+					 VALUE(BoolGetDatum(is_return)));
+	rows = SPI_tuptable;
+	for (i = 0; i < found; i++)
+		plan_run(&reservation_set_state, plan_value_of(rows, i, 1), plan_value_of(rows, i, 2),
+				 VALUE(CStringGetTextDatum(state)));
 }
 
 PG_FUNCTION_INFO_V1(order_confirm);
@@ -560,7 +609,7 @@ order_confirm(PG_FUNCTION_ARGS)
 
 	plan_open();
 	order_act(FCARG(0), "confirm", &order);
-	reservations_become(&order, "firm");
+	reservations_become(&order.id, 1, "firm", false);
 	order_event(&order, "confirmed", NULL);
 	row = order_answer(&order.id);
 	plan_close();
@@ -580,7 +629,7 @@ order_cancel(PG_FUNCTION_ARGS)
 	plan_open();
 	order_act(FCARG(0), "cancel", &order);
 	units_release(&order.id, DT_NOBEGIN);
-	reservations_become(&order, "released");
+	reservations_become(&order.id, 1, "released", false);
 	initStringInfo(&data);
 	appendStringInfoString(&data, "{\"reason\":");
 	if (reason == NULL)
@@ -604,7 +653,7 @@ order_dispatch(PG_FUNCTION_ARGS)
 	plan_open();
 	order_act(FCARG(0), "dispatch", &order);
 	units_assign_order(&order.id);
-	reservations_become(&order, "out");
+	reservations_become(&order.id, 1, "out", false);
 	plan_run(&items_dispatch, VALUE(UUIDPGetDatum(&order.id)));
 	order_event(&order, "dispatched", NULL);
 	row = order_answer(&order.id);
@@ -630,7 +679,7 @@ order_return(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1) && at < DatumGetTimestampTz(plan_datum(0, 1)))
 		rental_raise(invalid_value, errmsg("returned_at lies before the rental began"), errfield("returned_at"));
 	units_release(&order.id, at);
-	plan_run(&reservations_return, VALUE(UUIDPGetDatum(&order.id)));
+	reservations_become(&order.id, 1, "released", true);
 	plan_run(&items_return, VALUE(UUIDPGetDatum(&order.id)));
 	initStringInfo(&data);
 	appendStringInfoString(&data, "{\"returned_at\":");
@@ -741,24 +790,26 @@ PG_FUNCTION_INFO_V1(stock_expire_holds);
 Datum
 stock_expire_holds(PG_FUNCTION_ARGS)
 {
+	SPITupleTable *rows;
+	pg_uuid_t	  *ids;
 	uint64		   n;
 	uint64		   i;
-	SPITupleTable *rows;
 
 	actor_require_admin();
 	plan_open();
 	n = plan_run(&orders_expired, VALUE(TimestampTzGetDatum(rental_now())));
 	rows = SPI_tuptable;
+	ids = palloc(Max(n, 1) * sizeof(pg_uuid_t));
 	for (i = 0; i < n; i++)
 	{
-		Order		  order;
-		NullableDatum id = plan_value_of(rows, i, 1);
+		Order order;
 
-		order_act(id, "expire", &order);
-		units_release(&order.id, DT_NOBEGIN);
-		reservations_become(&order, "released");
+		order_act(plan_value_of(rows, i, 1), "expire", &order);
 		order_event(&order, "expired", NULL);
+		units_release(&order.id, DT_NOBEGIN);
+		ids[i] = order.id;
 	}
+	reservations_become(ids, n, "released", false);
 	plan_close();
 	PG_RETURN_INT64(n);
 }
@@ -772,12 +823,23 @@ PG_FUNCTION_INFO_V1(stock_widen_overdue);
 Datum
 stock_widen_overdue(PG_FUNCTION_ARGS)
 {
-	uint64 widened = 0;
+	NullableDatum  now = VALUE(TimestampTzGetDatum(rental_now()));
+	SPITupleTable *rows;
+	uint64		   found;
+	uint64		   widened = 0;
+	uint64		   i;
 
 	actor_require_admin();
 	request_required(FCARG(0), "step");
 	plan_open();
-	STOCK_FORCED(true, widened = plan_run(&overdue_widen, VALUE(TimestampTzGetDatum(rental_now())), FCARG(0)));
+	found = plan_run(&overdue, now);
+	rows = SPI_tuptable;
+	for (i = 0; i < found; i++)
+		stock_lock(plan_value_of(rows, i, 3));
+	stock_force_begin();
+	for (i = 0; i < found; i++)
+		widened += plan_run(&overdue_widen, plan_value_of(rows, i, 1), plan_value_of(rows, i, 2), now, FCARG(0));
+	stock_force_end();
 	plan_close();
 	PG_RETURN_INT64(widened);
 }

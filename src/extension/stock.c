@@ -40,6 +40,7 @@ PLAN(
 	sold_for_good,
 	"SELECT FROM rental.reservations WHERE product_id = $1 AND location_id = $2 AND upper_inf(blocked) AND state <> 'released' LIMIT 1",
 	UUIDOID, UUIDOID);
+PLAN(stock_rows_lock, "SELECT FROM rental.stock WHERE product_id = $1 ORDER BY location_id FOR NO KEY UPDATE", UUIDOID);
 PLAN(
 	accept,
 	"UPDATE rental.stock SET accepted = rental.timeline_least(COALESCE(accepted, rental.timeline(0)), CAST($4 AS rental.timeline)), accepted_at = $5 "
@@ -109,6 +110,16 @@ stock_force_begin(void)
 	forcing_in = GetCurrentSubTransactionId();
 	forcing_lxid = MyProc->lxid;
 	accepted = NULL;
+}
+
+/*
+ * stock_lock locks a product's rows of stock: who forces a change writes there
+ * after the timelines are locked, and others lock there first.
+ */
+void
+stock_lock(NullableDatum product_id)
+{
+	plan_run(&stock_rows_lock, product_id);
 }
 
 /* Called between plan_open and plan_close. */

@@ -14,24 +14,27 @@ extern bool stock_best_location(const pg_uuid_t *product_id, const Period *windo
 
 /* stock.c */
 extern TimelineView stock_truly_free(const StockPiece *piece, const StockKey *key, bool check, const pg_uuid_t *own_id);
+extern void			stock_lock(NullableDatum product_id);
 extern void			stock_force_begin(void);
 extern void			stock_force_end(void);
 
 /*
- * STOCK_FORCED(force, statement) runs a statement that changes stock; with
- * force, what it would take away from promises is accepted and kept as shortages.
+ * STOCK_FORCED(force, product_id, statement) runs a statement that changes a
+ * product's stock; with force, what it would take away from promises is
+ * accepted and kept as shortages.
  */
-#define STOCK_FORCED(force, statement) \
-	do                                 \
-	{                                  \
-		if (!(force))                  \
-		{                              \
-			statement;                 \
-			break;                     \
-		}                              \
-		stock_force_begin();           \
-		statement;                     \
-		stock_force_end();             \
+#define STOCK_FORCED(force, product_id, statement) \
+	do                                             \
+	{                                              \
+		if (!(force))                              \
+		{                                          \
+			statement;                             \
+			break;                                 \
+		}                                          \
+		stock_lock(product_id);                    \
+		stock_force_begin();                       \
+		statement;                                 \
+		stock_force_end();                         \
 	} while (0)
 
 #endif /* RENTAL_STOCK_H */

@@ -193,7 +193,7 @@ stock_set(PG_FUNCTION_ARGS)
 	if (PG_GETARG_INT32(1) < 0 || PG_GETARG_INT32(1) > 1000000000)
 		rental_raise(invalid_value, errmsg("quantity must be between 0 and 1000000000"), errfield("quantity"));
 	location = location_arg(FCARG(2), &product);
-	STOCK_FORCED(force_arg(FCARG(3)),
+	STOCK_FORCED(force_arg(FCARG(3)), FCARG(0),
 				 plan_run(&stock_upsert, VALUE(UUIDPGetDatum(&product.vendor_id)), FCARG(0), location, FCARG(1)));
 	plan_run(&stock_row, FCARG(0), location);
 	row = plan_keep(0, 1);
@@ -274,7 +274,7 @@ stock_move(PG_FUNCTION_ARGS)
 	{
 		uint64 changed = 0;
 
-		STOCK_FORCED(force_arg(FCARG(5)), changed = plan_run(&stock_change, FCARG(0), FCARG(3), at, minus));
+		STOCK_FORCED(force_arg(FCARG(5)), FCARG(0), changed = plan_run(&stock_change, FCARG(0), FCARG(3), at, minus));
 		if (changed == 0)
 			rental_raise(not_found, errmsg("the product is not kept there"), errfield("from_location"));
 	}
@@ -311,7 +311,8 @@ unit_retire(PG_FUNCTION_ARGS)
 
 	plan_open();
 	unit_find(FCARG(0), &product);
-	STOCK_FORCED(force_arg(FCARG(2)), changed = plan_run(&unit_retire_plan, FCARG(0), at));
+	STOCK_FORCED(force_arg(FCARG(2)), VALUE(UUIDPGetDatum(&product.id)),
+				 changed = plan_run(&unit_retire_plan, FCARG(0), at));
 	if (changed == 0)
 		rental_raise(invalid_value, errmsg("the unit was not in service before that"), errfield("at"));
 	row = unit_answer(FCARG(0));
@@ -334,7 +335,8 @@ unit_move(PG_FUNCTION_ARGS)
 	unit_find(FCARG(0), &product);
 	location_arg(FCARG(1), &product);
 	plan_run(&stock_ensure, VALUE(UUIDPGetDatum(&product.vendor_id)), VALUE(UUIDPGetDatum(&product.id)), FCARG(1));
-	STOCK_FORCED(force_arg(FCARG(3)), changed = plan_run(&unit_move_plan, FCARG(0), at, FCARG(1)));
+	STOCK_FORCED(force_arg(FCARG(3)), VALUE(UUIDPGetDatum(&product.id)),
+				 changed = plan_run(&unit_move_plan, FCARG(0), at, FCARG(1)));
 	if (changed == 0)
 		rental_raise(invalid_value, errmsg("the unit has a later move already"), errfield("at"));
 	row = unit_answer(FCARG(0));
@@ -384,10 +386,11 @@ blackout_create(PG_FUNCTION_ARGS)
 			rental_raise(conflict, errmsg("the unit has a blackout at that time already"), errfield("start_at"));
 		quantity = VALUE(Int32GetDatum(1));
 	}
-	STOCK_FORCED(force, plan_run(&blackout_insert, VALUE(id), VALUE(UUIDPGetDatum(&product.vendor_id)), FCARG(0),
-								 FCARG(4), FCARG(5), quantity, range,
-								 VALUE_OR_NULL(reason ? CStringGetTextDatum(reason) : (Datum) 0, reason == NULL),
-								 VALUE(TimestampTzGetDatum(rental_now()))));
+	STOCK_FORCED(force, FCARG(0),
+				 plan_run(&blackout_insert, VALUE(id), VALUE(UUIDPGetDatum(&product.vendor_id)), FCARG(0), FCARG(4),
+						  FCARG(5), quantity, range,
+						  VALUE_OR_NULL(reason ? CStringGetTextDatum(reason) : (Datum) 0, reason == NULL),
+						  VALUE(TimestampTzGetDatum(rental_now()))));
 	plan_run(&blackout_row, VALUE(id));
 	row = plan_keep(0, 1);
 	plan_close();
