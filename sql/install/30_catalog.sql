@@ -42,9 +42,12 @@ CREATE TABLE products (
 	buffer_after interval NOT NULL DEFAULT '0' CHECK (buffer_after >= '0'),
 	shortage_limit integer NOT NULL DEFAULT 0 CHECK (shortage_limit >= 0),
 	is_active boolean NOT NULL DEFAULT true,
+	is_stocked boolean NOT NULL DEFAULT false,
 	created_at timestamptz NOT NULL DEFAULT rental.now(),
 	PRIMARY KEY (id, vendor_id)
 ) WITH (fillfactor = 90);
+CREATE INDEX products_listed ON products (id) WHERE is_active AND is_stocked AND tracking <> 'kit';
+CREATE INDEX products_kits ON products (id) WHERE is_active AND tracking = 'kit';
 CREATE INDEX ON products (vendor_id, id);
 CREATE INDEX ON products (category_id, id);
 COMMENT ON TABLE products IS 'What is rented out.';
@@ -55,6 +58,7 @@ COMMENT ON COLUMN products.replacement_value IS 'what a lost piece costs, in the
 COMMENT ON COLUMN products.buffer_before IS 'time the stock is blocked before each rental (preparation)';
 COMMENT ON COLUMN products.buffer_after IS 'time the stock is blocked after each rental (turnaround)';
 COMMENT ON COLUMN products.shortage_limit IS 'pieces that may be promised beyond the stock';
+COMMENT ON COLUMN products.is_stocked IS 'derived: some location keeps it';
 COMMENT ON COLUMN products.is_active IS 'false: archived, not for rent and not shown';
 
 CREATE TABLE product_rates (
@@ -117,10 +121,11 @@ CREATE FUNCTION location_list(vendor_id uuid, page_size integer DEFAULT 20, curs
 COMMENT ON FUNCTION location_list(uuid, integer, text, text) IS 'A vendor''s locations, oldest first.';
 
 CREATE FUNCTION product_list(vendor uuid DEFAULT NULL, category uuid DEFAULT NULL, search text DEFAULT NULL,
+	available_from timestamptz DEFAULT NULL, available_to timestamptz DEFAULT NULL, quantity integer DEFAULT 1,
 	page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS product_page
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION product_list(uuid, uuid, text, integer, text, text) IS
-	'Active products, oldest first; search finds text in the name without regard to case.';
+COMMENT ON FUNCTION product_list(uuid, uuid, text, timestamptz, timestamptz, integer, integer, text, text) IS
+	'Active products, oldest first; search finds text in the name without regard to case. With available_from and available_to only those of which some location has quantity pieces free all that time. Errors: invalid_period, invalid_value.';
 CREATE FUNCTION product_get(product_id uuid) RETURNS product_view
 	LANGUAGE c STRICT STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION product_get(uuid) IS 'One product; an archived one is shown to its vendor only. Error: not_found.';

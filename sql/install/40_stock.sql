@@ -159,12 +159,15 @@ COMMENT ON FUNCTION unavailable_products(tstzrange, integer) IS
 
 CREATE FUNCTION available_products(period tstzrange, quantity integer DEFAULT 1, vendor uuid DEFAULT NULL, category uuid DEFAULT NULL)
 	RETURNS SETOF uuid
-	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
+	LANGUAGE sql STABLE ROWS 10000 SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
 	SELECT p.id FROM products p
-	WHERE p.is_active AND (vendor IS NULL OR p.vendor_id = vendor) AND (category IS NULL OR p.category_id = category)
-		AND CASE WHEN p.tracking = 'kit' THEN COALESCE(availability(p.id, period), 0) >= quantity
-			ELSE EXISTS (SELECT FROM stock s WHERE s.product_id = p.id)
-				AND p.id <> ALL (ARRAY(SELECT unavailable_products(period, quantity))) END
+	WHERE p.is_active AND p.is_stocked AND p.tracking <> 'kit'
+		AND (vendor IS NULL OR p.vendor_id = vendor) AND (category IS NULL OR p.category_id = category)
+		AND NOT EXISTS (SELECT FROM unavailable_products(period, quantity) u WHERE u = p.id)
+	UNION ALL
+	SELECT p.id FROM products p
+	WHERE p.is_active AND p.tracking = 'kit' AND (vendor IS NULL OR p.vendor_id = vendor) AND (category IS NULL OR p.category_id = category)
+		AND availability(p.id, period) >= quantity
 $$;
 COMMENT ON FUNCTION available_products(tstzrange, integer, uuid, uuid) IS
 	'The active products of which some location has so many pieces free during the whole period; of one vendor or category, or of all.';

@@ -32,7 +32,8 @@ CREATE FUNCTION openapi_schema(type oid, nullable boolean, description text DEFA
 			THEN json_build_array(json_build_object('$ref', c.ref), json_build_object('type', 'null')) END,
 		'type', CASE WHEN c.ref IS NULL AND k.type IS NOT NULL THEN CASE WHEN $2 THEN json_build_array(k.type, 'null') ELSE to_json(k.type) END END,
 		'format', CASE WHEN c.ref IS NULL THEN k.format END,
-		'pattern', CASE WHEN k.format = 'decimal' THEN '^-?[0-9]+(\.[0-9]+)?$' END,
+		'pattern', CASE WHEN c.ref IS NULL AND k.format = 'decimal' THEN '^-?[0-9]+(\.[0-9]+)?$' END,
+		'examples', CASE WHEN c.ref IS NULL AND k.format = 'decimal' THEN json_build_array('119.90') END,
 		'items', CASE WHEN k.type = 'array' THEN openapi_schema(t.typelem, false) END,
 		'enum', to_json(CASE WHEN $2 AND $4 IS NOT NULL THEN $4 || NULL::text ELSE $4 END),
 		'description', $3,
@@ -159,7 +160,7 @@ CREATE FUNCTION openapi() RETURNS json
 		UNION ALL
 		SELECT openapi_component(t.oid), json_strip_nulls(json_build_object(
 			'type', coalesce(base.schema -> 'type', CASE WHEN item.type IS NOT NULL THEN to_json('array'::text) WHEN t.typtype = 'e' THEN to_json('string'::text) END),
-			'$ref', base.schema -> '$ref', 'format', base.schema -> 'format', 'pattern', base.schema -> 'pattern',
+			'$ref', base.schema -> '$ref', 'format', base.schema -> 'format', 'pattern', base.schema -> 'pattern', 'examples', base.schema -> 'examples',
 			'items', coalesce(base.schema -> 'items', openapi_schema(item.type, false)),
 			'enum', (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid),
 			'description', obj_description(t.oid, 'pg_type')))
@@ -242,16 +243,10 @@ CREATE FUNCTION openapi() RETURNS json
 			'summary', o.summary,
 			'description', concat_ws(E'\n\n', o.description,
 				CASE WHEN NOT o.auth && '{public,user}' THEN 'For ' || array_to_string(ARRAY(SELECT unnest(o.auth) ORDER BY 1), ' and ') || ' only.' END),
-			'security', (
-				SELECT coalesce(json_agg(s.item ORDER BY s.role NULLS FIRST, s.scheme NULLS FIRST), '[]') FROM (
-					SELECT NULL::text AS role, NULL::text AS scheme, '{}'::json AS item WHERE 'public' = ANY (o.auth) AND o.method = 'GET'
-					UNION ALL
-					-- what is public may still show more to those who are known
-					SELECT role, scheme, json_build_object(scheme, CASE WHEN role IN ('public', 'user') THEN '{}'::text[] ELSE ARRAY[role] END)
-					FROM unnest(o.auth) role, unnest('{accessToken,apiKey}'::text[]) scheme
-					WHERE o.method = 'GET' OR role <> 'public'
-				) s
-			),
+			-- what is public may still show more to those who are known
+			'security', CASE WHEN NOT 'public' = ANY (o.auth) THEN '[{"accessToken": []}, {"apiKey": []}]'::json
+				WHEN o.method = 'GET' THEN '[{}, {"accessToken": []}, {"apiKey": []}]' ELSE '[]' END,
+			'x-roles', CASE WHEN NOT o.auth && '{public,user}' THEN to_json(o.auth) END,
 			'parameters', (
 				SELECT json_agg(q.parameter) FROM (
 					SELECT p AS parameter FROM json_array_elements(r.parameters) p

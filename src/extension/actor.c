@@ -165,7 +165,8 @@ actor_may_see(const pg_uuid_t *customer_id, const pg_uuid_t *vendor_id)
 
 /*
  * actor_list_scope restricts lists to what actor_may_see allows: the customer
- * and the vendor to filter by, null for no restriction.
+ * and the vendor of whom the caller may see all, null for nobody; a null
+ * customer means no restriction.
  */
 void
 actor_list_scope(NullableDatum scope[2])
@@ -176,15 +177,12 @@ actor_list_scope(NullableDatum scope[2])
 	if (actor_is_staff(who))
 		return;
 	actor_require_user();
+	scope[0].value = UUIDPGetDatum(&who->user_id);
+	scope[0].isnull = false;
 	if (who->role == ACTOR_VENDOR && who->has_vendor)
 	{
 		scope[1].value = UUIDPGetDatum(&who->vendor_id);
 		scope[1].isnull = false;
-	}
-	else
-	{
-		scope[0].value = UUIDPGetDatum(&who->user_id);
-		scope[0].isnull = false;
 	}
 }
 

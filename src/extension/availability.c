@@ -358,7 +358,7 @@ product_availability(PG_FUNCTION_ARGS)
 	request_required(FCARG(0), "product_id");
 	request_required(FCARG(1), "from");
 	request_required(FCARG(2), "to");
-	window = period_check_window(PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2));
+	window = period_check_window(PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2), "to");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "availability is a composite");
 	plan_open();

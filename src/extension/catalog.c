@@ -104,6 +104,29 @@ static PagePlans product_pages = {
 					   UUIDOID, UUIDOID, TEXTOID),
 };
 
+/* The same with $6 period and $7 quantity; kits, which have no timeline, are looked at one by one */
+#define AVAILABLE_SCOPE                                                                                                            \
+	"($3 IS NULL OR v.vendor_id = $3) AND ($4 IS NULL OR v.category_id = $4) AND ($5 IS NULL OR v.name ILIKE $5) AND v.is_active " \
+	"AND NOT EXISTS (SELECT FROM rental.unavailable_products($6, $7) u WHERE u = v.id) "                                           \
+	"AND CASE WHEN v.tracking = 'kit' THEN COALESCE(rental.availability(v.id, $6), 0) >= $7 "                                      \
+	"ELSE (SELECT is_stocked FROM rental.products p WHERE p.id = v.id) END"
+static PagePlans available_pages = {
+	.forward = PLAN_INIT("SELECT v, v.id FROM rental.product_view v WHERE v.id > $1 AND " AVAILABLE_SCOPE
+						 " ORDER BY v.id LIMIT $2",
+						 UUIDOID, INT4OID, UUIDOID, UUIDOID, TEXTOID, TSTZRANGEOID, INT4OID),
+	.backward = PLAN_INIT("SELECT v, v.id FROM rental.product_view v WHERE v.id < $1 AND " AVAILABLE_SCOPE
+						  " ORDER BY v.id DESC LIMIT $2",
+						  UUIDOID, INT4OID, UUIDOID, UUIDOID, TEXTOID, TSTZRANGEOID, INT4OID),
+	.count = PLAN_INIT(
+		"SELECT (SELECT count(*) FROM rental.products p WHERE p.is_active AND p.is_stocked AND p.tracking <> 'kit' "
+		"AND ($1 IS NULL OR p.vendor_id = $1) AND ($2 IS NULL OR p.category_id = $2) AND ($3 IS NULL OR p.name ILIKE $3) "
+		"AND NOT EXISTS (SELECT FROM rental.unavailable_products($4, $5) u WHERE u = p.id)) "
+		"+ (SELECT count(*) FROM rental.products p WHERE p.is_active AND p.tracking = 'kit' "
+		"AND ($1 IS NULL OR p.vendor_id = $1) AND ($2 IS NULL OR p.category_id = $2) AND ($3 IS NULL OR p.name ILIKE $3) "
+		"AND rental.availability(p.id, $4) >= $5)",
+		UUIDOID, UUIDOID, TEXTOID, TSTZRANGEOID, INT4OID),
+};
+
 /* product_find must be called between plan_open and plan_close, which the result does not outlive. */
 bool
 product_find(const pg_uuid_t *id, Product *product)
@@ -254,14 +277,29 @@ like_pattern(NullableDatum search)
 	return VALUE(CStringGetTextDatum(pattern.data));
 }
 
-/* product_list(vendor uuid, category uuid, search text, page_size, cursor, count) */
+/*
+ * product_list(vendor uuid, category uuid, search text, available_from timestamptz,
+ * available_to timestamptz, quantity integer, page_size, cursor, count)
+ */
 PG_FUNCTION_INFO_V1(product_list);
 Datum
 product_list(PG_FUNCTION_ARGS)
 {
-	NullableDatum filters[3] = {FCARG(0), FCARG(1), like_pattern(FCARG(2))};
+	NullableDatum filters[5] = {FCARG(0), FCARG(1), like_pattern(FCARG(2))};
+	Period		  window;
 
-	return page_return(fcinfo, &product_pages, filters, 3, PG_GETARG_INT32(3), FCARG(4), FCARG(5));
+	request_required(FCARG(6), "page_size");
+	if (PG_ARGISNULL(3) && PG_ARGISNULL(4))
+		return page_return(fcinfo, &product_pages, filters, 3, PG_GETARG_INT32(6), FCARG(7), FCARG(8));
+	request_required(FCARG(3), "available_from");
+	request_required(FCARG(4), "available_to");
+	request_required(FCARG(5), "quantity");
+	if (PG_GETARG_INT32(5) < 1 || PG_GETARG_INT32(5) > 1000000)
+		rental_raise(invalid_value, errmsg("quantity must be between 1 and 1000000"), errfield("quantity"));
+	window = period_check_window(PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_TIMESTAMPTZ(4), "available_to");
+	filters[3] = VALUE(period_range_datum(window.start, window.end));
+	filters[4] = FCARG(5);
+	return page_return(fcinfo, &available_pages, filters, 5, PG_GETARG_INT32(6), FCARG(7), FCARG(8));
 }
 
 static NullableDatum

@@ -28,7 +28,7 @@ PLAN(
 	UUIDOID, UUIDOID);
 PLAN(invoice_row, "SELECT v, v.customer_id, v.vendor_id FROM rental.invoice_view v WHERE v.id = $1", UUIDOID);
 
-#define INVOICE_SCOPE "($3 IS NULL OR v.customer_id = $3) AND ($4 IS NULL OR v.vendor_id = $4)"
+#define INVOICE_SCOPE "($3 IS NULL OR v.customer_id = $3 OR v.vendor_id = $4)"
 
 static PagePlans invoice_pages = {
 	.forward = PLAN_INIT("SELECT v, v.id FROM rental.invoice_view v WHERE v.id < $1 AND " INVOICE_SCOPE
@@ -39,7 +39,7 @@ static PagePlans invoice_pages = {
 						  UUIDOID, INT4OID, UUIDOID, UUIDOID),
 	.count = PLAN_INIT(
 		"SELECT count(*) FROM rental.invoices n JOIN rental.orders o ON o.id = n.order_id AND o.vendor_id = n.vendor_id "
-		"WHERE ($1 IS NULL OR o.customer_id = $1) AND ($2 IS NULL OR n.vendor_id = $2)",
+		"WHERE $1 IS NULL OR o.customer_id = $1 OR n.vendor_id = $2",
 		UUIDOID, UUIDOID),
 	.newest_first = true,
 };

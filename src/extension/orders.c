@@ -105,8 +105,7 @@ PLAN(
 	TIMESTAMPTZOID);
 PLAN(earliest_start, "SELECT min(start_at) FROM rental.order_items WHERE order_id = $1", UUIDOID);
 
-#define ORDER_SCOPE \
-	"($3 IS NULL OR v.customer_id = $3) AND ($4 IS NULL OR v.vendor_id = $4) AND ($5 IS NULL OR v.status = $5)"
+#define ORDER_SCOPE "($3 IS NULL OR v.customer_id = $3 OR v.vendor_id = $4) AND ($5 IS NULL OR v.status = $5)"
 
 static PagePlans order_pages = {
 	.forward = PLAN_INIT("SELECT v, v.id FROM rental.order_view v WHERE v.id < $1 AND " ORDER_SCOPE
@@ -115,9 +114,10 @@ static PagePlans order_pages = {
 	.backward =
 		PLAN_INIT("SELECT v, v.id FROM rental.order_view v WHERE v.id > $1 AND " ORDER_SCOPE " ORDER BY v.id LIMIT $2",
 				  UUIDOID, INT4OID, UUIDOID, UUIDOID, TEXTOID),
-	.count = PLAN_INIT("SELECT count(*) FROM rental.orders v WHERE ($1 IS NULL OR v.customer_id = $1) "
-					   "AND ($2 IS NULL OR v.vendor_id = $2) AND ($3 IS NULL OR v.status = $3)",
-					   UUIDOID, UUIDOID, TEXTOID),
+	.count =
+		PLAN_INIT("SELECT count(*) FROM rental.orders v WHERE ($1 IS NULL OR v.customer_id = $1 OR v.vendor_id = $2) "
+				  "AND ($3 IS NULL OR v.status = $3)",
+				  UUIDOID, UUIDOID, TEXTOID),
 	.newest_first = true,
 };
 static PagePlans event_pages = {
@@ -488,6 +488,19 @@ order_get(PG_FUNCTION_ARGS)
 	return plan_return(fcinfo, row);
 }
 
+static void
+status_check(const char *status)
+{
+	static const char *const known[] = {"draft",	"quoted",	 "pending",	  "confirmed", "active",
+										"returned", "completed", "cancelled", "rejected",  "expired"};
+	int						 i;
+
+	for (i = 0; i < lengthof(known); i++)
+		if (strcmp(status, known[i]) == 0)
+			return;
+	rental_raise(invalid_field, errmsg("there is no such status"), errfield("status"));
+}
+
 /* order_list(status text, page_size, cursor, count) */
 PG_FUNCTION_INFO_V1(order_list);
 Datum
@@ -496,6 +509,8 @@ order_list(PG_FUNCTION_ARGS)
 	NullableDatum filters[3];
 
 	actor_list_scope(filters);
+	if (!PG_ARGISNULL(0))
+		status_check(TextDatumGetCString(PG_GETARG_DATUM(0)));
 	filters[2] = FCARG(0);
 	return page_return(fcinfo, &order_pages, filters, 3, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
 }

@@ -24,8 +24,7 @@ PLAN(order_add_paid, "UPDATE rental.orders SET paid = paid + $3, updated_at = $4
 	 UUIDOID, UUIDOID, NUMERICOID, TIMESTAMPTZOID);
 PLAN(payment_row, "SELECT v, v.customer_id, v.vendor_id FROM rental.payment_view v WHERE v.id = $1", UUIDOID);
 
-#define PAYMENT_SCOPE \
-	"($3 IS NULL OR v.customer_id = $3) AND ($4 IS NULL OR v.vendor_id = $4) AND ($5 IS NULL OR v.order_id = $5)"
+#define PAYMENT_SCOPE "($3 IS NULL OR v.customer_id = $3 OR v.vendor_id = $4) AND ($5 IS NULL OR v.order_id = $5)"
 
 static PagePlans payment_pages = {
 	.forward = PLAN_INIT("SELECT v, v.id FROM rental.payment_view v WHERE v.id < $1 AND " PAYMENT_SCOPE
@@ -34,9 +33,10 @@ static PagePlans payment_pages = {
 	.backward = PLAN_INIT("SELECT v, v.id FROM rental.payment_view v WHERE v.id > $1 AND " PAYMENT_SCOPE
 						  " ORDER BY v.id LIMIT $2",
 						  UUIDOID, INT4OID, UUIDOID, UUIDOID, UUIDOID),
-	.count = PLAN_INIT("SELECT count(*) FROM rental.payment_view v WHERE ($1 IS NULL OR v.customer_id = $1) "
-					   "AND ($2 IS NULL OR v.vendor_id = $2) AND ($3 IS NULL OR v.order_id = $3)",
-					   UUIDOID, UUIDOID, UUIDOID),
+	.count = PLAN_INIT(
+		"SELECT count(*) FROM rental.payment_view v WHERE ($1 IS NULL OR v.customer_id = $1 OR v.vendor_id = $2) "
+		"AND ($3 IS NULL OR v.order_id = $3)",
+		UUIDOID, UUIDOID, UUIDOID),
 	.newest_first = true,
 };
 

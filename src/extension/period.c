@@ -20,6 +20,8 @@
 
 #define PERIOD_SHORTEST (15 * USECS_PER_MINUTE)
 #define PERIOD_LONGEST	(INT64CONST(5) * 366 * USECS_PER_DAY)
+/* 9999-12-31, the last day that RFC 3339 can write everywhere */
+#define PERIOD_LAST		((INT64CONST(5373484) - POSTGRES_EPOCH_JDATE - 1) * USECS_PER_DAY)
 
 static char		  *clock_setting;
 static TimestampTz clock_time;
@@ -92,35 +94,29 @@ rental_now_sql(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(rental_now());
 }
 
-/* period_check_window refuses a window that nobody can look through. */
+/* period_check_window refuses a window that nobody can look through; field is the one to blame. */
 Period
-period_check_window(TimestampTz start, TimestampTz end)
+period_check_window(TimestampTz start, TimestampTz end, const char *field)
 {
 	Period period = {start, end};
 
-	if (TIMESTAMP_NOT_FINITE(start) || TIMESTAMP_NOT_FINITE(end))
-		rental_raise(invalid_period, errmsg("a period has a start and an end"));
+	if (TIMESTAMP_NOT_FINITE(start) || TIMESTAMP_NOT_FINITE(end) || end > PERIOD_LAST)
+		rental_raise(invalid_period, errmsg("a period has a start and an end, before the year 10000"), errfield(field));
 	if (end <= start)
-		rental_raise(invalid_period, errmsg("the period ends before it starts"));
+		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield(field));
 	if (end - start > PERIOD_LONGEST)
-		rental_raise(invalid_period, errmsg("the period is longer than 5 years"));
+		rental_raise(invalid_period, errmsg("the period is longer than 5 years"), errfield(field));
 	return period;
 }
 
-/* period_check refuses a period that no rental can have; field is the one to blame. */
+/* period_check refuses a period that no rental can have. */
 Period
 period_check(TimestampTz start, TimestampTz end, const char *field)
 {
-	Period period = {start, end};
+	Period period = period_check_window(start, end, field);
 
-	if (TIMESTAMP_NOT_FINITE(start) || TIMESTAMP_NOT_FINITE(end))
-		rental_raise(invalid_period, errmsg("a rental has a start and an end"), errfield(field));
-	if (end <= start)
-		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield(field));
 	if (end - start < PERIOD_SHORTEST)
 		rental_raise(invalid_period, errmsg("a rental lasts at least 15 minutes"), errfield(field));
-	if (end - start > PERIOD_LONGEST)
-		rental_raise(invalid_period, errmsg("a rental lasts at most 5 years"), errfield(field));
 	return period;
 }
 
@@ -217,4 +213,22 @@ period_year(TimestampTz at, pg_tz *zone)
 
 	local_time(at, zone, &tm, &fsec);
 	return tm.tm_year;
+}
+
+/* period_time_text writes a time as RFC 3339 in UTC, an infinity as PostgreSQL does. */
+char *
+period_time_text(TimestampTz at)
+{
+	struct pg_tm tm;
+	fsec_t		 fsec;
+
+	if (TIMESTAMP_NOT_FINITE(at))
+		return pstrdup(TIMESTAMP_IS_NOBEGIN(at) ? "-infinity" : "infinity");
+	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
+	if (fsec != 0)
+		return psprintf("%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min,
+						tm.tm_sec, (int) fsec);
+	return psprintf("%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min,
+					tm.tm_sec);
 }

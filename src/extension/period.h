@@ -17,10 +17,11 @@ typedef struct Period
 } Period;
 
 extern TimestampTz rental_now(void);
-extern Period	   period_check_window(TimestampTz start, TimestampTz end);
+extern Period	   period_check_window(TimestampTz start, TimestampTz end, const char *field);
 extern Period	   period_check(TimestampTz start, TimestampTz end, const char *field);
 extern bool		   period_parse_time(const char *text, TimestampTz *result);
 extern bool		   period_from_range(Datum range, Period *period);
+extern char		  *period_time_text(TimestampTz at);
 extern Datum	   period_range_datum(TimestampTz start, TimestampTz end);
 extern pg_tz	  *period_zone(const char *name);
 extern int64	   period_days(const Period *period, pg_tz *zone);

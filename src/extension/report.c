@@ -16,17 +16,18 @@
 
 PLAN(
 	revenue,
-	"SELECT start_at, currency, sum(orders)::bigint, sum(billed), sum(paid) FROM ("
-	" SELECT date_trunc($3, o.created_at, v.time_zone) AS start_at, o.currency, count(*) AS orders, 0 AS billed, 0 AS paid"
+	"SELECT start_at, currency, sum(orders)::bigint, "
+	" COALESCE(sum(billed), 0 * sum(paid)), COALESCE(sum(paid), 0 * sum(billed)) FROM ("
+	" SELECT date_trunc($3, o.created_at, v.time_zone) AS start_at, o.currency, count(*) AS orders, 0 * sum(o.total) AS billed, 0 * sum(o.total) AS paid"
 	"  FROM rental.orders o JOIN rental.vendors v ON v.id = o.vendor_id"
 	"  WHERE o.created_at >= $1 AND o.created_at < $2 AND ($4 IS NULL OR v.id = $4)"
 	"  AND o.status NOT IN ('cancelled', 'rejected', 'expired') GROUP BY 1, 2"
 	" UNION ALL"
-	" SELECT date_trunc($3, n.issued_at, v.time_zone), n.currency, 0, sum(n.total), 0"
+	" SELECT date_trunc($3, n.issued_at, v.time_zone), n.currency, 0, sum(n.total), NULL::numeric"
 	"  FROM rental.invoices n JOIN rental.vendors v ON v.id = n.vendor_id"
 	"  WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($4 IS NULL OR v.id = $4) GROUP BY 1, 2"
 	" UNION ALL"
-	" SELECT date_trunc($3, p.created_at, v.time_zone), p.currency, 0, 0, sum(p.amount)"
+	" SELECT date_trunc($3, p.created_at, v.time_zone), p.currency, 0, NULL::numeric, sum(p.amount)"
 	"  FROM rental.payments p JOIN rental.vendors v ON v.id = p.vendor_id"
 	"  WHERE p.created_at >= $1 AND p.created_at < $2 AND ($4 IS NULL OR v.id = $4) GROUP BY 1, 2"
 	") parts GROUP BY start_at, currency ORDER BY start_at, currency",

@@ -186,36 +186,27 @@ digits(const char **s, int n)
 static bool
 is_rfc3339(const char *s)
 {
-	if (!digits(&s, 4) || *s++ != '-' || !digits(&s, 2) || *s++ != '-' || !digits(&s, 2) ||
-		(*s != 'T' && *s != 't' && *s != ' '))
+	if (!digits(&s, 4) || *s++ != '-' || !digits(&s, 2) || *s++ != '-' || !digits(&s, 2) || (*s != 'T' && *s != 't'))
 		return false;
 	s++;
-	if (!digits(&s, 2) || *s++ != ':' || !digits(&s, 2))
+	if (*s > '2' || (*s == '2' && s[1] > '3') || !digits(&s, 2) || *s++ != ':' || !digits(&s, 2))
 		return false;
-	if (*s == ':')
+	if (*s++ != ':' || !digits(&s, 2))
+		return false;
+	if (*s == '.')
 	{
 		s++;
-		if (!digits(&s, 2))
+		if (!digits(&s, 1))
 			return false;
-		if (*s == '.')
-		{
+		while (*s >= '0' && *s <= '9')
 			s++;
-			if (!digits(&s, 1))
-				return false;
-			while (*s >= '0' && *s <= '9')
-				s++;
-		}
 	}
 	if ((*s == 'Z' || *s == 'z') && s[1] == '\0')
 		return true;
 	if (*s != '+' && *s != '-')
 		return false;
 	s++;
-	if (!digits(&s, 2))
-		return false;
-	if (*s == ':')
-		s++;
-	return digits(&s, 2) && *s == '\0';
+	return digits(&s, 2) && *s++ == ':' && digits(&s, 2) && *s == '\0';
 }
 
 bool

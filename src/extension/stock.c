@@ -307,10 +307,10 @@ judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 		rental_raise(insufficient_stock,
 					 errmsg("only %d of %d asked for are free", Max(worst + claim->quantity, 0), claim->quantity),
 					 errdetail("Product %s at location %s, from %s.", uuid_text(&claim->key->product_id),
-							   uuid_text(&claim->key->location_id), timestamptz_to_str(worst_at)));
+							   uuid_text(&claim->key->location_id), period_time_text(worst_at)));
 	rental_raise(conflict, errmsg("%d pieces are promised that would be missing", -worst),
 				 errdetail("Product %s at location %s, from %s.", uuid_text(&claim->key->product_id),
-						   uuid_text(&claim->key->location_id), timestamptz_to_str(worst_at)),
+						   uuid_text(&claim->key->location_id), period_time_text(worst_at)),
 				 errhint("Force it to have the shortages listed instead."), errfield("quantity"));
 }
 
@@ -478,6 +478,9 @@ static PreparedPlan unit_keys[2] = CHANGED(UNIT_KEYS);
 static PreparedPlan blackout_keys[2] = CHANGED(BLACKOUT_KEYS);
 
 PLAN(
+	mark_stocked,
+	"UPDATE rental.products p SET is_stocked = true FROM changed c WHERE p.id = c.product_id AND p.vendor_id = c.vendor_id AND NOT p.is_stocked", );
+PLAN(
 	units_busy,
 	"SELECT u.code FROM changed b JOIN rental.units u ON u.id = b.unit_id AND u.vendor_id = b.vendor_id "
 	"JOIN rental.unit_assignments a ON a.unit_id = b.unit_id AND a.vendor_id = b.vendor_id AND a.blocked && b.period LIMIT 1", );
@@ -541,6 +544,8 @@ stock_changed(PG_FUNCTION_ARGS)
 	PlanRights rights = statement_begin(fcinfo);
 
 	capacities_refresh(fcinfo, stock_keys);
+	if (TRIGGER_FIRED_BY_INSERT(((TriggerData *) fcinfo->context)->tg_event))
+		plan_execute(&mark_stocked, NULL, 0, false);
 	plan_close_trusted(rights);
 	return PointerGetDatum(NULL);
 }

@@ -364,7 +364,7 @@ blackout_create(PG_FUNCTION_ARGS)
 	request_required(FCARG(0), "product_id");
 	request_required(FCARG(1), "start_at");
 	request_required(FCARG(2), "end_at");
-	period = period_check_window(PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2));
+	period = period_check_window(PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2), "end_at");
 	range = VALUE(period_range_datum(period.start, period.end));
 	if (!quantity.isnull && (DatumGetInt32(quantity.value) < 1 || DatumGetInt32(quantity.value) > 1000000))
 		rental_raise(invalid_value, errmsg("quantity must be between 1 and 1000000"), errfield("quantity"));
