@@ -134,13 +134,13 @@ CREATE TRIGGER unit_kept BEFORE TRUNCATE ON units FOR EACH STATEMENT EXECUTE FUN
 CREATE TRIGGER blackout_kept BEFORE TRUNCATE ON blackouts FOR EACH STATEMENT EXECUTE FUNCTION stock_fixed();
 
 CREATE FUNCTION availability(product_id uuid, period tstzrange, location_id uuid DEFAULT NULL) RETURNS integer
-	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION availability(uuid, tstzrange, uuid) IS
 	'Pieces that are free during the whole period: at the location, or at the one that has most; null if the product is kept nowhere.';
 
 CREATE FUNCTION availability_steps(product_id uuid, period tstzrange, location_id uuid DEFAULT NULL,
 	OUT start_at timestamptz, OUT end_at timestamptz, OUT available integer) RETURNS SETOF record
-	LANGUAGE c STABLE ROWS 20 SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+	LANGUAGE c STABLE ROWS 20 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION availability_steps(uuid, tstzrange, uuid) IS
 	'Pieces free over time, in steps that cover the period: at the location, or of the best location at each time.';
 
@@ -153,7 +153,7 @@ COMMENT ON FUNCTION product_availability(uuid, timestamptz, timestamptz, uuid) I
 	'Availability of a product in [from, to), in steps. Errors: not_found, invalid_period.';
 
 CREATE FUNCTION unavailable_products(period tstzrange, quantity integer DEFAULT 1) RETURNS SETOF uuid
-	LANGUAGE c STRICT STABLE ROWS 1000 SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+	LANGUAGE c STRICT STABLE ROWS 1000 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION unavailable_products(tstzrange, integer) IS
 	'The products, kits aside, of which no location has so many pieces free during the whole period. Reads only rows where little is free.';
 
@@ -174,7 +174,7 @@ COMMENT ON FUNCTION available_products(tstzrange, integer, uuid, uuid) IS
 
 CREATE FUNCTION next_available(product_id uuid, quantity integer, length interval, after timestamptz DEFAULT NULL, location_id uuid DEFAULT NULL)
 	RETURNS timestamptz
-	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION next_available(uuid, integer, interval, timestamptz, uuid) IS
 	'The first time, from after (or now) on, from which one location has so many pieces free for the whole length; null if there is none within five years.';
 

@@ -54,7 +54,8 @@ look_lowest(const StockPiece *piece, void *arg)
 /* Kits */
 
 static bool
-kit_free(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window, int32 *free)
+kit_free(ChunkReader *reader, const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window,
+		 int32 *free)
 {
 	Component *components;
 	int		   n = product_components(product_id, &components);
@@ -65,7 +66,7 @@ kit_free(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period
 	{
 		FreeLook look = {&components[i].product_id, location_id, PG_INT32_MAX};
 
-		if (!chunk_read(look.product_id, location_id, window, look_lowest, &look))
+		if (!chunk_read(reader, look.product_id, location_id, window, look_lowest, &look))
 			return false;
 		*free = Min(*free, Max(look.lowest, 0) / components[i].quantity);
 	}
@@ -74,12 +75,13 @@ kit_free(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period
 
 /* look_at finds what is free of a product or a kit at a location; false if it is not kept there. */
 static bool
-look_at(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window, int32 *free)
+look_at(ChunkReader *reader, const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window,
+		int32 *free)
 {
 	FreeLook look = {product_id, location_id, PG_INT32_MAX};
 
-	if (!chunk_read(product_id, location_id, window, look_lowest, &look))
-		return kit_free(product_id, location_id, window, free);
+	if (!chunk_read(reader, product_id, location_id, window, look_lowest, &look))
+		return kit_free(reader, product_id, location_id, window, free);
 	*free = Max(look.lowest, 0);
 	return true;
 }
@@ -88,37 +90,46 @@ look_at(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period 
 int32
 stock_free(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window)
 {
-	int32 free;
+	ChunkReader *reader = chunk_reader_open();
+	int32		 free;
 
-	return look_at(product_id, location_id, window, &free) ? free : 0;
+	if (!look_at(reader, product_id, location_id, window, &free))
+		free = 0;
+	chunk_reader_close(reader);
+	return free;
 }
 
 /* stock_is_kept tells whether a product is kept at a location. */
 bool
 stock_is_kept(const pg_uuid_t *product_id, const pg_uuid_t *location_id)
 {
-	Period moment = {rental_now(), rental_now() + 1};
-	int32  free;
+	ChunkReader *reader = chunk_reader_open();
+	Period		 moment = {rental_now(), rental_now() + 1};
+	int32		 free;
+	bool		 kept = look_at(reader, product_id, location_id, &moment, &free);
 
-	return look_at(product_id, location_id, &moment, &free);
+	chunk_reader_close(reader);
+	return kept;
 }
 
 /* locations_of lists where a product, or a kit's first component, is kept. */
 static int
-locations_of(const pg_uuid_t *product_id, pg_uuid_t **locations)
+locations_of(ChunkReader *reader, const pg_uuid_t *product_id, pg_uuid_t **locations)
 {
 	pg_uuid_t at;
 	int		  n = 0;
-	bool	  more = chunk_next_location(product_id, &at, true);
+	bool	  more = chunk_next_location(reader, product_id, &at, true);
 
 	*locations = palloc(sizeof(pg_uuid_t));
 	if (!more)
 	{
 		Component *components;
 
-		return product_components(product_id, &components) > 0 ? locations_of(&components[0].product_id, locations) : 0;
+		return product_components(product_id, &components) > 0
+				   ? locations_of(reader, &components[0].product_id, locations)
+				   : 0;
 	}
-	for (; more; more = chunk_next_location(product_id, &at, false))
+	for (; more; more = chunk_next_location(reader, product_id, &at, false))
 	{
 		*locations = repalloc(*locations, (n + 1) * sizeof(pg_uuid_t));
 		(*locations)[n++] = at;
@@ -133,23 +144,25 @@ locations_of(const pg_uuid_t *product_id, pg_uuid_t **locations)
 bool
 stock_best_location(const pg_uuid_t *product_id, const Period *window, pg_uuid_t *location_id, int32 *free)
 {
-	pg_uuid_t *locations;
-	int		   n = locations_of(product_id, &locations);
-	bool	   found = false;
-	int		   i;
+	ChunkReader *reader = chunk_reader_open();
+	pg_uuid_t	*locations;
+	int			 n = locations_of(reader, product_id, &locations);
+	bool		 found = false;
+	int			 i;
 
 	*free = 0;
 	for (i = 0; i < n; i++)
 	{
 		int32 here;
 
-		if (look_at(product_id, &locations[i], window, &here) && (!found || here > *free))
+		if (look_at(reader, product_id, &locations[i], window, &here) && (!found || here > *free))
 		{
 			*location_id = locations[i];
 			*free = here;
 			found = true;
 		}
 	}
+	chunk_reader_close(reader);
 	return found;
 }
 
@@ -253,7 +266,7 @@ steps_merge(const StepsLook *a, const StepsLook *b, bool greater)
 }
 
 static StepsLook
-steps_at(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window)
+steps_at(ChunkReader *reader, const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window)
 {
 	StepsLook  steps = {product_id, location_id, 0, 0, NULL, NULL};
 	Component *components;
@@ -261,7 +274,7 @@ steps_at(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period
 	int		   i;
 	int		   j;
 
-	if (chunk_read(product_id, location_id, window, look_steps, &steps))
+	if (chunk_read(reader, product_id, location_id, window, look_steps, &steps))
 		return steps;
 	n = product_components(product_id, &components);
 	for (i = 0; i < n; i++)
@@ -269,7 +282,7 @@ steps_at(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period
 		StepsLook part = {&components[i].product_id, location_id, 0, 0, NULL, NULL};
 		StepsLook kits = {0};
 
-		if (!chunk_read(part.product_id, location_id, window, look_steps, &part))
+		if (!chunk_read(reader, part.product_id, location_id, window, look_steps, &part))
 			steps_append(&part, window->start, 0);
 		for (j = 0; j < part.count; j++)
 			steps_append(&kits, part.at[j], part.value[j] / components[i].quantity);
@@ -284,23 +297,26 @@ steps_at(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period
 static bool
 steps_read(const pg_uuid_t *product_id, NullableDatum location, const Period *window, StepsLook *result)
 {
-	pg_uuid_t *locations;
-	int		   n;
-	int		   i;
+	ChunkReader *reader = chunk_reader_open();
+	pg_uuid_t	*locations;
+	int			 n;
+	int			 i;
 
 	memset(result, 0, sizeof(*result));
 	if (!location.isnull)
 	{
-		*result = steps_at(product_id, DatumGetUUIDP(location.value), window);
+		*result = steps_at(reader, product_id, DatumGetUUIDP(location.value), window);
+		chunk_reader_close(reader);
 		return true;
 	}
-	n = locations_of(product_id, &locations);
+	n = locations_of(reader, product_id, &locations);
 	for (i = 0; i < n; i++)
 	{
-		StepsLook here = steps_at(product_id, &locations[i], window);
+		StepsLook here = steps_at(reader, product_id, &locations[i], window);
 
 		*result = steps_merge(result, &here, true);
 	}
+	chunk_reader_close(reader);
 	return n > 0;
 }
 
@@ -440,14 +456,14 @@ table_of(const char *name, Size key, Size entry)
 
 /* is_free_elsewhere tells whether a location beside the tight ones keeps the product. */
 static bool
-is_free_elsewhere(const Tight *tight)
+is_free_elsewhere(ChunkReader *reader, const Tight *tight)
 {
 	pg_uuid_t at;
 	bool	  more;
 	int		  locations = 0;
 
-	for (more = chunk_next_location(&tight->product_id, &at, true); more && locations <= tight->locations;
-		 more = chunk_next_location(&tight->product_id, &at, false))
+	for (more = chunk_next_location(reader, &tight->product_id, &at, true); more && locations <= tight->locations;
+		 more = chunk_next_location(reader, &tight->product_id, &at, false))
 		locations++;
 	return locations > tight->locations;
 }
@@ -463,6 +479,7 @@ unavailable_products(PG_FUNCTION_ARGS)
 	ReturnSetInfo  *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Period			window = window_arg(fcinfo, 0);
 	TightLook		look = {PG_GETARG_INT32(1), NULL, NULL};
+	ChunkReader	   *reader;
 	HASH_SEQ_STATUS status;
 	Tight		   *tight;
 	bool			null = false;
@@ -470,15 +487,17 @@ unavailable_products(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	look.places = table_of("tight places", sizeof(TightPlace), sizeof(TightPlace));
 	look.products = table_of("tight products", sizeof(pg_uuid_t), sizeof(Tight));
+	reader = chunk_reader_open();
 	chunk_tight(&window, look.quantity, look_tight, &look);
 	hash_seq_init(&status, look.products);
 	while ((tight = hash_seq_search(&status)) != NULL)
 	{
 		Datum value = UUIDPGetDatum(&tight->product_id);
 
-		if (!is_free_elsewhere(tight))
+		if (!is_free_elsewhere(reader, tight))
 			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &null);
 	}
+	chunk_reader_close(reader);
 	PG_RETURN_NULL();
 }
 
@@ -491,14 +510,15 @@ PG_FUNCTION_INFO_V1(next_available);
 Datum
 next_available(PG_FUNCTION_ARGS)
 {
-	TimestampTz start;
-	TimestampTz last;
-	int32		quantity;
-	StepsLook	steps;
-	pg_uuid_t  *locations;
-	TimestampTz best = DT_NOEND;
-	int			n = 1;
-	int			i;
+	TimestampTz	 start;
+	TimestampTz	 last;
+	int32		 quantity;
+	ChunkReader *reader;
+	StepsLook	 steps;
+	pg_uuid_t	*locations;
+	TimestampTz	 best = DT_NOEND;
+	int			 n = 1;
+	int			 i;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
@@ -507,8 +527,9 @@ next_available(PG_FUNCTION_ARGS)
 	last = start + INT64CONST(5) * 366 * USECS_PER_DAY;
 	if (quantity < 1)
 		rental_raise(invalid_value, errmsg("quantity must be at least 1"), errfield("quantity"));
+	reader = chunk_reader_open();
 	if (PG_ARGISNULL(4))
-		n = locations_of(PG_GETARG_UUID_P(0), &locations);
+		n = locations_of(reader, PG_GETARG_UUID_P(0), &locations);
 	else
 		locations = PG_GETARG_UUID_P(4);
 	for (i = 0; i < n; i++)
@@ -517,7 +538,7 @@ next_available(PG_FUNCTION_ARGS)
 		TimestampTz from = DT_NOEND;
 		int			step;
 
-		steps = steps_at(PG_GETARG_UUID_P(0), &locations[i], &window);
+		steps = steps_at(reader, PG_GETARG_UUID_P(0), &locations[i], &window);
 		for (step = 0; step < steps.count; step++)
 		{
 			TimestampTz ends = step + 1 < steps.count ? steps.at[step + 1] : last;
@@ -541,6 +562,7 @@ next_available(PG_FUNCTION_ARGS)
 			}
 		}
 	}
+	chunk_reader_close(reader);
 	if (TIMESTAMP_IS_NOEND(best))
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(best);

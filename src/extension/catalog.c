@@ -460,10 +460,11 @@ int
 product_components(const pg_uuid_t *kit, Component **components)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	PlanRights	  rights;
 	uint64		  n;
 	uint64		  i;
 
-	plan_open();
+	rights = plan_open_trusted();
 	n = plan_read(&components_of, VALUE(UUIDPGetDatum(kit)));
 	*components = MemoryContextAlloc(caller, Max(n, 1) * sizeof(Component));
 	for (i = 0; i < n; i++)
@@ -471,7 +472,7 @@ product_components(const pg_uuid_t *kit, Component **components)
 		(*components)[i].product_id = *DatumGetUUIDP(plan_datum(i, 1));
 		(*components)[i].quantity = DatumGetInt32(plan_datum(i, 2));
 	}
-	plan_close();
+	plan_close_trusted(rights);
 	return n;
 }
 

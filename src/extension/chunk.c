@@ -54,7 +54,7 @@ enum
 };
 
 /* An open rental.timelines with its primary key (product, location, lower, vendor) */
-typedef struct Chunks
+typedef struct ChunkReader
 {
 	Relation		table;
 	Relation		index;
@@ -184,63 +184,74 @@ read_piece(Reading *reading, TimestampTz end, const Timeline *free, TimestampTz 
 }
 
 /*
+ * chunk_reader_open opens the timelines for any number of looks, all of which
+ * see what the running query sees.
+ */
+ChunkReader *
+chunk_reader_open(void)
+{
+	ChunkReader *reader = palloc(sizeof(ChunkReader));
+
+	chunks_open(reader, AccessShareLock);
+	chunks_snapshot(reader, GetActiveSnapshot());
+	return reader;
+}
+
+void
+chunk_reader_close(ChunkReader *reader)
+{
+	chunks_close(reader);
+	pfree(reader);
+}
+
+/*
  * chunk_read hands the timeline of a product at a location to a reader, piece
  * by piece in order of time, so that the pieces cover the window. It returns
  * false if the product is not kept there.
  */
 bool
-chunk_read(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window, PieceReader reader,
-		   void *arg)
+chunk_read(ChunkReader *chunks, const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window,
+		   PieceReader reader, void *arg)
 {
-	Chunks		  chunks;
 	Reading		  reading = {window, window->start, NULL, reader, arg};
 	ScanKeyData	  keys[4];
 	IndexScanDesc scan;
 	bool		  go_on = true;
 
-	chunks_open(&chunks, AccessShareLock);
-	chunks_snapshot(&chunks, GetActiveSnapshot());
-	if (!chunks_find(&chunks, product_id, location_id, window->start))
-	{
-		chunks_close(&chunks);
+	if (!chunks_find(chunks, product_id, location_id, window->start))
 		return false;
-	}
-	if (slot_is_head(chunks.slot))
-		reading.capacity = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks.slot, COL_FREE));
-	else if (slot_upper(chunks.slot) > window->start)
-		go_on = read_piece(&reading, slot_upper(chunks.slot), slot_free(chunks.slot),
-						   DatumGetTimestampTz(column(chunks.slot, COL_HOLDS_UNTIL)));
+	if (slot_is_head(chunks->slot))
+		reading.capacity = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks->slot, COL_FREE));
+	else if (slot_upper(chunks->slot) > window->start)
+		go_on = read_piece(&reading, slot_upper(chunks->slot), slot_free(chunks->slot),
+						   DatumGetTimestampTz(column(chunks->slot, COL_HOLDS_UNTIL)));
 	if (!go_on || reading.done >= window->end)
-	{
-		chunks_close(&chunks);
 		return true;
-	}
 
 	/* more chunks may follow, with gaps before, between and after them */
 	if (reading.capacity == NULL)
 	{
-		if (!chunks_find(&chunks, product_id, location_id, DT_NOBEGIN))
+		if (!chunks_find(chunks, product_id, location_id, DT_NOBEGIN))
 			elog(ERROR, "a timeline without a head");
-		reading.capacity = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks.slot, COL_FREE));
+		reading.capacity = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks->slot, COL_FREE));
 	}
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(product_id));
 	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(location_id));
 	ScanKeyInit(&keys[2], 3, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(reading.done));
 	ScanKeyInit(&keys[3], 3, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, TimestampTzGetDatum(window->end));
-	scan = index_beginscan(chunks.table, chunks.index, chunks.snapshot, 4, 0);
+	scan = index_beginscan(chunks->table, chunks->index, chunks->snapshot, 4, 0);
 	index_rescan(scan, keys, 4, NULL, 0);
-	while (go_on && index_getnext_slot(scan, ForwardScanDirection, chunks.slot))
+	while (go_on && index_getnext_slot(scan, ForwardScanDirection, chunks->slot))
 	{
-		if (slot_is_head(chunks.slot))
+		if (slot_is_head(chunks->slot))
 			continue;
-		go_on = read_piece(&reading, slot_lower(chunks.slot), reading.capacity, DT_NOEND) &&
-				read_piece(&reading, slot_upper(chunks.slot), slot_free(chunks.slot),
-						   DatumGetTimestampTz(column(chunks.slot, COL_HOLDS_UNTIL)));
+		go_on = read_piece(&reading, slot_lower(chunks->slot), reading.capacity, DT_NOEND) &&
+				read_piece(&reading, slot_upper(chunks->slot), slot_free(chunks->slot),
+						   DatumGetTimestampTz(column(chunks->slot, COL_HOLDS_UNTIL)));
 	}
 	index_endscan(scan);
 	if (go_on)
 		read_piece(&reading, window->end, reading.capacity, DT_NOEND);
-	chunks_close(&chunks);
 	return true;
 }
 
@@ -249,26 +260,22 @@ chunk_read(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Peri
  * ascending order: the first, or the next after the one given.
  */
 bool
-chunk_next_location(const pg_uuid_t *product_id, pg_uuid_t *location_id, bool first)
+chunk_next_location(ChunkReader *chunks, const pg_uuid_t *product_id, pg_uuid_t *location_id, bool first)
 {
-	Chunks		  chunks;
 	ScanKeyData	  keys[2];
 	IndexScanDesc scan;
 	int			  nkeys = 1;
 	bool		  found;
 
-	chunks_open(&chunks, AccessShareLock);
-	chunks_snapshot(&chunks, GetActiveSnapshot());
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(product_id));
 	if (!first)
 		ScanKeyInit(&keys[nkeys++], 2, BTGreaterStrategyNumber, F_UUID_GT, UUIDPGetDatum(location_id));
-	scan = index_beginscan(chunks.table, chunks.index, chunks.snapshot, nkeys, 0);
+	scan = index_beginscan(chunks->table, chunks->index, chunks->snapshot, nkeys, 0);
 	index_rescan(scan, keys, nkeys, NULL, 0);
-	found = index_getnext_slot(scan, ForwardScanDirection, chunks.slot);
+	found = index_getnext_slot(scan, ForwardScanDirection, chunks->slot);
 	if (found)
-		*location_id = *DatumGetUUIDP(column(chunks.slot, COL_LOCATION));
+		*location_id = *DatumGetUUIDP(column(chunks->slot, COL_LOCATION));
 	index_endscan(scan);
-	chunks_close(&chunks);
 	return found;
 }
 
