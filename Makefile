@@ -7,9 +7,9 @@ EXTENSION = rental
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSION).control)
 PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
 
-SCRIPT_GOALS = run up down clean-run check bench deps format lint dist help
+SCRIPT_GOALS = run up down clean-run check bench fuzz deps format lint docs dist help
 .DEFAULT_GOAL := all
-.PHONY: $(SCRIPT_GOALS) shim
+.PHONY: $(SCRIPT_GOALS) shim docs
 
 # PGXS is wanted by every goal that is not a script, `make` alone included.
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPT_GOALS) bench-%,$(MAKECMDGOALS)),all),)
@@ -63,6 +63,7 @@ build/regress build/isolation:
 # `make with_shim=no install` is for a machine that wants the extension alone.
 ifneq ($(with_shim),no)
 all: shim
+all: page
 endif
 
 else # no pg_config: say so instead of failing on the first missing header
@@ -76,7 +77,12 @@ endif
 shim: need-shim
 	@$(MAKE) --no-print-directory -C src/shim
 
-.PHONY: need-extension need-shim
+# The page of the API document is left out where npm is missing or cannot fetch what it is made of.
+page:
+	@! command -v npm >/dev/null || $(MAKE) -s --no-print-directory -C src/web/docs || \
+	  echo "/api/docs/ is left out: npm could not fetch what it is made of" >&2
+
+.PHONY: need-extension need-shim page
 need-extension:
 	@pkg-config --exists libargon2 || { echo "libargon2 (or pkg-config) is not here: run 'make deps' first." >&2; exit 1; }
 need-shim:
@@ -101,6 +107,9 @@ bench:
 bench-%:
 	@script/bench $*
 
+fuzz:
+	@$(MAKE) --no-print-directory -s -C test/fuzz run SECONDS=$(or $(filter-out 0,$(SECONDS)),30)
+
 deps:
 	@script/deps
 
@@ -109,6 +118,9 @@ format:
 
 lint:
 	@script/lint
+
+docs:
+	@$(MAKE) -s --no-print-directory -C src/web/docs
 
 dist:
 	git archive --format=zip --prefix=$(EXTENSION)-$(EXTVERSION)/ --output=$(EXTENSION)-$(EXTVERSION).zip HEAD
@@ -124,5 +136,7 @@ help:
 	@echo 'make check       all tests, in a private database'
 	@echo '                 SUITE="regress isolation pgtap upgrade http repo real"  TESTS="files or names"  KEEP=1'
 	@echo 'make bench       all benchmarks; make bench-NAME runs test/bench/bench-NAME'
+	@echo 'make fuzz        the fuzz targets of the HTTP server, SECONDS=30 each (needs clang and its fuzzing runtime)'
 	@echo 'make format      format the C sources; make lint checks them (clang-format, cppcheck)'
+	@echo 'make docs        the page /api/docs/, into build/docs (needs npm)'
 	@echo 'make dist        the release archive'

@@ -11,6 +11,9 @@ shim_start() {
 	shim_secret
 	[ "${SANITIZE-}" != 1 ] || binary+=-sanitize
 	install -m 0755 "$binary" "$STATE/rental-shim"
+	# the server finds its page beside itself
+	rm -rf -- "$STATE/docs"
+	[ ! -d "$ROOT/build/docs" ] || (umask 022 && cp -r -- "$ROOT/build/docs" "$STATE/docs")
 	admin_port=$(kept_port "$RUNDIR/admin-port")
 	export RENTAL_URL=http://127.0.0.1:$2
 	export RENTAL_ADMIN_URL=http://127.0.0.1:$admin_port

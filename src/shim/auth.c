@@ -3,9 +3,10 @@
  * auth.c
  *	  Access tokens: who is calling.
  *
- * Owns the signing keys.  A token is a JWT (RFC 7519) of the one form that
+ * Owns the keys.  A token is a JWT (RFC 7519) of the one form that
  * auth_mint() gives it: HS256, type at+jwt (RFC 9068), nothing else in its
- * header.  libjwt is of no use here, since it insists on the type "JWT",
+ * header; or, if a JWKS names public keys, of RS256 or EdDSA with the name
+ * of one of them.  libjwt is of no use here, since it insists on the type "JWT",
  * compares signatures by strcmp() and checks no claim; what remains of a JWT
  * is an HMAC of libcrypto and two JSON objects.  A token or a key never goes
  * to a log.  Knows neither HTTP nor libpq.
@@ -14,6 +15,7 @@
  */
 #include "auth.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,32 +24,198 @@
 #include <time.h>
 
 #include <jansson.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/param_build.h>
 
 #define TOKEN_MAX_LENGTH  4096
 #define TOKEN_TYPE		  "at+jwt"
 #define TOKEN_HEADER	  "{\"alg\":\"HS256\",\"typ\":\"" TOKEN_TYPE "\"}"
 #define SIGNATURE_LENGTH  32
 #define NOT_BEFORE_LEEWAY 5 /* seconds that two machines' clocks may differ */
-#define MAX_KEYS		  2
+#define MAX_SECRETS		  2
+#define MAX_PUBLIC_KEYS	  16
+#define RSA_LEAST_BITS	  2048
 
-static const char *keys[MAX_KEYS]; /* the first one signs */
-static int		   nkeys;
-static const char *issuer;
-static const char *audience;
-static int		   access_ttl;
+/* a public key of somebody who signs tokens beside us */
+typedef struct PublicKey
+{
+	char	 *id;
+	EVP_PKEY *key;
+	bool	  is_rsa;
+} PublicKey;
 
-void
+typedef struct KeyRing
+{
+	char	 *secrets[MAX_SECRETS]; /* the first one signs */
+	int		  nsecrets;
+	PublicKey publics[MAX_PUBLIC_KEYS];
+	int		  npublics;
+} KeyRing;
+
+static pthread_rwlock_t ring_lock = PTHREAD_RWLOCK_INITIALIZER;
+static KeyRing			ring;
+static const char	   *issuer;
+static const char	   *audience;
+static int				access_ttl;
+
+static void
+ring_free(KeyRing *old)
+{
+	for (int i = 0; i < old->nsecrets; i++)
+	{
+		OPENSSL_cleanse(old->secrets[i], strlen(old->secrets[i]));
+		free(old->secrets[i]);
+	}
+	for (int i = 0; i < old->npublics; i++)
+	{
+		free(old->publics[i].id);
+		EVP_PKEY_free(old->publics[i].key);
+	}
+}
+
+/* key_bytes decodes a member of a JWK; returns its length, or -1. */
+static int
+key_bytes(const json_t *jwk, const char *name, char *target, size_t size)
+{
+	const char *text = json_string_value(json_object_get(jwk, name));
+
+	if (text == NULL || strlen(text) > size)
+		return -1;
+	return (int) text_base64url_decode(target, text, strlen(text));
+}
+
+static EVP_PKEY *
+rsa_key(const json_t *jwk)
+{
+	char			modulus[1024];
+	char			exponent[16];
+	int				modulus_len = key_bytes(jwk, "n", modulus, sizeof(modulus));
+	int				exponent_len = key_bytes(jwk, "e", exponent, sizeof(exponent));
+	OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+	BIGNUM		   *n = NULL;
+	BIGNUM		   *e = NULL;
+	OSSL_PARAM	   *params = NULL;
+	EVP_PKEY_CTX   *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	EVP_PKEY	   *key = NULL;
+
+	if (modulus_len >= RSA_LEAST_BITS / 8 && exponent_len > 0 && builder && context)
+	{
+		n = BN_bin2bn((unsigned char *) modulus, modulus_len, NULL);
+		e = BN_bin2bn((unsigned char *) exponent, exponent_len, NULL);
+		if (n && e && BN_num_bits(n) >= RSA_LEAST_BITS && OSSL_PARAM_BLD_push_BN(builder, "n", n) &&
+			OSSL_PARAM_BLD_push_BN(builder, "e", e) && (params = OSSL_PARAM_BLD_to_param(builder)) != NULL &&
+			EVP_PKEY_fromdata_init(context) == 1)
+			EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params);
+	}
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(builder);
+	EVP_PKEY_CTX_free(context);
+	BN_free(n);
+	BN_free(e);
+	return key;
+}
+
+static bool
+member_is(const json_t *object, const char *name, const char *expected)
+{
+	const char *value = json_string_value(json_object_get(object, name));
+
+	return value && strcmp(value, expected) == 0;
+}
+
+/* load_public_key reads one JWK; false: it is of no kind that is known here. */
+static bool
+load_public_key(const json_t *jwk, PublicKey *public)
+{
+	const char *id = json_string_value(json_object_get(jwk, "kid"));
+	char		raw[64];
+
+	public->key = NULL;
+	public->is_rsa = member_is(jwk, "kty", "RSA");
+	if (id == NULL || *id == '\0')
+		return false;
+	if (public->is_rsa)
+	public->key = rsa_key(jwk);
+	else if (member_is(jwk, "kty", "OKP") && member_is(jwk, "crv", "Ed25519") &&
+			 key_bytes(jwk, "x", raw, sizeof(raw)) == 32) public->key =
+		EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, (unsigned char *) raw, 32);
+	if (public->key)
+	public->id = strdup(id);
+	return public->key != NULL;
+}
+
+static const char *
+load_jwks(const char *path, KeyRing *keys)
+{
+	json_t	   *document = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+	json_t	   *list = json_object_get(document, "keys");
+	const char *problem = NULL;
+
+	if (json_array_size(list) == 0)
+		problem = "RENTAL_JWKS_FILE is not a readable JWKS with keys";
+	for (size_t i = 0; i < json_array_size(list) && problem == NULL; i++)
+	{
+		if (keys->npublics == MAX_PUBLIC_KEYS)
+			problem = "RENTAL_JWKS_FILE has too many keys";
+		else if (load_public_key(json_array_get(list, i), &keys->publics[keys->npublics]))
+			keys->npublics++;
+		else
+			problem = "RENTAL_JWKS_FILE: a key is not RSA of 2048 bits or more, or Ed25519, with a kid";
+	}
+	json_decref(document);
+	return problem;
+}
+
+/*
+ * auth_reload reads the keys again. Returns NULL, or what is wrong, and then
+ * the keys stay what they were.
+ */
+const char *
+auth_reload(const Config *config)
+{
+	static const char *const variables[MAX_SECRETS] = {"RENTAL_JWT_SECRET", "RENTAL_JWT_PREVIOUS_SECRET"};
+	static char				 problem[256];
+	KeyRing					 fresh = {0};
+	KeyRing					 old;
+	const char				*flaw = NULL;
+
+	for (int i = 0; i < MAX_SECRETS && flaw == NULL; i++)
+	{
+		char *secret = config_secret(variables[i], problem);
+
+		if (secret)
+			fresh.secrets[fresh.nsecrets++] = secret;
+		else if (problem[0] != '\0')
+			flaw = problem;
+		else if (i == 0)
+			flaw = "RENTAL_JWT_SECRET is not set";
+	}
+	if (flaw == NULL && config->jwks_file)
+		flaw = load_jwks(config->jwks_file, &fresh);
+	if (flaw)
+	{
+		ring_free(&fresh);
+		return flaw;
+	}
+	pthread_rwlock_wrlock(&ring_lock);
+	old = ring;
+	ring = fresh;
+	pthread_rwlock_unlock(&ring_lock);
+	ring_free(&old);
+	return NULL;
+}
+
+const char *
 auth_init(const Config *config)
 {
-	keys[nkeys++] = config->jwt_secret;
-	if (config->jwt_previous_secret)
-		keys[nkeys++] = config->jwt_previous_secret;
 	issuer = config->jwt_issuer;
 	audience = config->jwt_audience;
 	access_ttl = config->access_ttl;
+	return auth_reload(config);
 }
 
 /* load_part decodes one part of a token into a JSON object, or returns NULL. */
@@ -70,26 +238,6 @@ load_part(const char *part, size_t len)
 }
 
 static bool
-text_claim_is(const json_t *claims, const char *name, const char *expected)
-{
-	const char *value = json_string_value(json_object_get(claims, name));
-
-	return value && strcmp(value, expected) == 0;
-}
-
-/* header_is_ours: exactly the two fields of our own tokens, so no crit, kid, jwk, jku, x5u. */
-static bool
-header_is_ours(const char *part, size_t len)
-{
-	json_t *header = load_part(part, len);
-	bool	ours = header && json_object_size(header) == 2 && text_claim_is(header, "alg", "HS256") &&
-				text_claim_is(header, "typ", TOKEN_TYPE);
-
-	json_decref(header);
-	return ours;
-}
-
-static bool
 sign(const char *key, const char *text, size_t len, unsigned char signature[SIGNATURE_LENGTH])
 {
 	unsigned int signature_len = SIGNATURE_LENGTH;
@@ -98,22 +246,73 @@ sign(const char *key, const char *text, size_t len, unsigned char signature[SIGN
 		   NULL;
 }
 
-/* signature_is_valid: the last part signs the two before it, with one of the keys. */
+/* secret_signed: one of our own keys has signed the text. */
 static bool
-signature_is_valid(const char *text, size_t text_len, const char *part, size_t part_len)
+secret_signed(const char *text, size_t text_len, const char *given)
 {
-	char given[TOKEN_MAX_LENGTH];
 	bool valid = false;
 
-	if (text_base64url_decode(given, part, part_len) != SIGNATURE_LENGTH)
-		return false;
-	for (int i = 0; i < nkeys; i++)
+	for (int i = 0; i < ring.nsecrets; i++)
 	{
 		unsigned char signature[SIGNATURE_LENGTH];
 
-		if (sign(keys[i], text, text_len, signature) && CRYPTO_memcmp(signature, given, SIGNATURE_LENGTH) == 0)
+		if (sign(ring.secrets[i], text, text_len, signature) && CRYPTO_memcmp(signature, given, SIGNATURE_LENGTH) == 0)
 			valid = true;
 	}
+	return valid;
+}
+
+/* public_signed: the public key of that name, which is for that algorithm, verifies the signature. */
+static bool
+public_signed(const json_t *header, const char *text, size_t text_len, const char *given, size_t given_len)
+{
+	bool		is_rsa = member_is(header, "alg", "RS256");
+	bool		valid = false;
+	EVP_MD_CTX *context;
+
+	if (!is_rsa && !member_is(header, "alg", "EdDSA"))
+		return false;
+	for (int i = 0; i < ring.npublics; i++)
+	{
+		const PublicKey *public = &ring.publics[i];
+
+		if (public->is_rsa != is_rsa || !member_is(header, "kid", public->id))
+			continue;
+		context = EVP_MD_CTX_new();
+		if (context && EVP_DigestVerifyInit(context, NULL, is_rsa ? EVP_sha256() : NULL, NULL, public->key) == 1 &&
+			EVP_DigestVerify(context, (const unsigned char *) given, given_len, (const unsigned char *) text,
+							 text_len) == 1)
+			valid = true;
+		EVP_MD_CTX_free(context);
+	}
+	return valid;
+}
+
+/*
+ * signature_is_valid: the header is exactly that of our own tokens, or names
+ * nothing but one of the public keys; so no crit, jwk, jku, x5u. The
+ * algorithm belongs to the key, never the other way round.
+ */
+static bool
+signature_is_valid(const char *text, size_t header_len, size_t text_len, const char *part, size_t part_len)
+{
+	char	given[TOKEN_MAX_LENGTH];
+	ssize_t given_len = text_base64url_decode(given, part, part_len);
+	json_t *header;
+	bool	valid = false;
+
+	if (given_len == TEXT_INVALID || (header = load_part(text, header_len)) == NULL)
+		return false;
+	pthread_rwlock_rdlock(&ring_lock);
+	if (!member_is(header, "typ", TOKEN_TYPE))
+		valid = false;
+	else if (json_object_size(header) == 2)
+		valid =
+			member_is(header, "alg", "HS256") && given_len == SIGNATURE_LENGTH && secret_signed(text, text_len, given);
+	else if (json_object_size(header) == 3)
+		valid = public_signed(header, text, text_len, given, (size_t) given_len);
+	pthread_rwlock_unlock(&ring_lock);
+	json_decref(header);
 	return valid;
 }
 
@@ -138,11 +337,12 @@ read_claims(const json_t *claims, Actor *actor)
 {
 	const json_t *expires = json_object_get(claims, "exp");
 	const json_t *not_before = json_object_get(claims, "nbf");
+	const json_t *issued = json_object_get(claims, "iat");
 	const json_t *role = json_object_get(claims, "role");
 	time_t		  now = time(NULL);
 
-	if (!text_claim_is(claims, "iss", issuer) || !text_claim_is(claims, "aud", audience) || !json_is_integer(expires) ||
-		(not_before && !json_is_integer(not_before)))
+	if (!member_is(claims, "iss", issuer) || !member_is(claims, "aud", audience) || !json_is_integer(expires) ||
+		(not_before && !json_is_integer(not_before)) || (issued && !json_is_integer(issued)))
 		return AUTH_INVALID;
 	if (json_integer_value(expires) <= now)
 		return AUTH_EXPIRED;
@@ -153,6 +353,10 @@ read_claims(const json_t *claims, Actor *actor)
 		!copy_uuid(claims, "sid", false, actor->session_id))
 		return AUTH_INVALID;
 	memcpy(actor->role, json_string_value(role), json_string_length(role) + 1);
+	actor->issued_at = issued ? json_integer_value(issued) : 0;
+	actor->expires_at = json_integer_value(expires);
+	actor->key_id[0] = '\0';
+	actor->may_read = actor->may_write = true;
 	actor->known = true;
 	return AUTH_VALID;
 }
@@ -175,8 +379,8 @@ auth_verify(const char *header, size_t len, Actor *actor)
 		return AUTH_INVALID;
 	first = memchr(token, '.', (size_t) (end - token));
 	second = first ? memchr(first + 1, '.', (size_t) (end - first - 1)) : NULL;
-	if (second == NULL || !header_is_ours(token, (size_t) (first - token)) ||
-		!signature_is_valid(token, (size_t) (second - token), second + 1, (size_t) (end - second - 1)))
+	if (second == NULL || !signature_is_valid(token, (size_t) (first - token), (size_t) (second - token), second + 1,
+											  (size_t) (end - second - 1)))
 		return AUTH_INVALID;
 	claims = load_part(first + 1, (size_t) (second - first - 1));
 	result = claims ? read_claims(claims, actor) : AUTH_INVALID;
@@ -187,6 +391,8 @@ auth_verify(const char *header, size_t len, Actor *actor)
 bool
 auth_allows(const Endpoint *endpoint, const Actor *actor)
 {
+	if (actor->known && !(endpoint->method == METHOD_GET ? actor->may_read : actor->may_write))
+		return false;
 	if (endpoint->is_public || (endpoint->any_user && actor->known))
 		return true;
 	for (const char **role = endpoint->roles; *role; role++)
@@ -250,10 +456,14 @@ auth_mint(const char *claims, size_t len)
 	if (payload && strlen(payload) < TOKEN_MAX_LENGTH / 2 && (token = malloc(TOKEN_MAX_LENGTH)) != NULL)
 	{
 		char *end = append_part(token, TOKEN_HEADER, strlen(TOKEN_HEADER));
+		bool  is_signed;
 
 		*end++ = '.';
 		end = append_part(end, payload, strlen(payload));
-		if (sign(keys[0], token, (size_t) (end - token), signature))
+		pthread_rwlock_rdlock(&ring_lock);
+		is_signed = sign(ring.secrets[0], token, (size_t) (end - token), signature);
+		pthread_rwlock_unlock(&ring_lock);
+		if (is_signed)
 		{
 			*end++ = '.';
 			append_part(end, signature, sizeof(signature));

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "catalog.h"
 #include "config.h"
@@ -19,11 +20,16 @@
 
 typedef struct Actor
 {
-	bool known; /* false: an anonymous call, and nothing below is set */
-	char user_id[UUID_LENGTH + 1];
-	char role[ROLE_MAX_LENGTH + 1];
-	char vendor_id[UUID_LENGTH + 1];  /* empty: none */
-	char session_id[UUID_LENGTH + 1]; /* empty: none */
+	bool	known; /* false: an anonymous call, and nothing below is set */
+	char	user_id[UUID_LENGTH + 1];
+	char	role[ROLE_MAX_LENGTH + 1];
+	char	vendor_id[UUID_LENGTH + 1];	 /* empty: none */
+	char	session_id[UUID_LENGTH + 1]; /* empty: none */
+	char	key_id[UUID_LENGTH + 1];	 /* of the API key, empty: none */
+	bool	may_read;					 /* what an API key is for; a token is for both */
+	bool	may_write;
+	int64_t issued_at;	/* seconds since 1970; of an API key: when it was verified */
+	int64_t expires_at; /* seconds since 1970 */
 } Actor;
 
 typedef enum AuthResult
@@ -33,9 +39,10 @@ typedef enum AuthResult
 	AUTH_EXPIRED
 } AuthResult;
 
-extern void		  auth_init(const Config *config);
-extern AuthResult auth_verify(const char *header, size_t len, Actor *actor);
-extern bool		  auth_allows(const Endpoint *endpoint, const Actor *actor);
-extern char		 *auth_mint(const char *claims, size_t len);
+extern const char *auth_init(const Config *config);
+extern const char *auth_reload(const Config *config);
+extern AuthResult  auth_verify(const char *header, size_t len, Actor *actor);
+extern bool		   auth_allows(const Endpoint *endpoint, const Actor *actor);
+extern char		  *auth_mint(const char *claims, size_t len);
 
 #endif

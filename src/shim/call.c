@@ -20,39 +20,82 @@
 #include <time.h>
 
 #include "bind.h"
+#include "hash.h"
 #include "log.h"
+#include "metrics.h"
+#include "pack.h"
 #include "respond.h"
 
 #define PATH_MAX_LENGTH 8192
 #define MAX_RETRIES		3
 #define RETRY_DELAY		10 /* milliseconds */
 
+#define WRITERS			4096
+#define WRITE_MEMORY	5			  /* seconds that a standby may need to have seen a write */
+#define ACTOR_KEY_LIFE	(365 * 86400) /* an API key has no time of its own */
+#define KIND_LIMIT		16
+#define KIND_WRITER		5
+
 /* the columns of every endpoint's statement */
 #define COLUMN_BODY		1
 #define COLUMN_HEADERS	2
 #define COLUMN_COUNT	3
 
+static const char key_sql[] =
+	"SELECT key_id, user_id, role, vendor_id, scopes, seconds_left FROM rental.api_key_verify($1::bytea)";
+
+static int				trusted_hops;
+static _Atomic uint32_t last_writes[WRITERS]; /* by caller, in seconds */
+
 static void call_submit(Call *call);
+static void call_continue(Call *call);
+static bool answer_from_cache(Call *call);
+static void note_write(Call *call);
 
 void
 call_context_init(CallContext *context, h2o_loop_t *loop)
 {
 	h2o_timeout_init(loop, &context->retry_delay, RETRY_DELAY);
-	if (getrandom(context->random, sizeof(context->random), 0) != sizeof(context->random))
-		h2o_fatal("no random numbers");
+	h2o_linklist_init_anchor(&context->fills);
+}
+
+void
+call_configure(int hops)
+{
+	trusted_hops = hops;
 }
 
 /* next_random is xorshift128+: for request ids, never for secrets. */
 static uint64_t
-next_random(CallContext *context)
+next_random(void)
 {
-	uint64_t x = context->random[0];
-	uint64_t y = context->random[1];
+	static __thread uint64_t state[2];
+	uint64_t				 x;
+	uint64_t				 y;
 
-	context->random[0] = y;
+	if ((state[0] | state[1]) == 0 && getrandom(state, sizeof(state), 0) != sizeof(state))
+		h2o_fatal("no random numbers");
+	x = state[0];
+	y = state[1];
+	state[0] = y;
 	x ^= x << 23;
-	context->random[1] = x ^ y ^ (x >> 17) ^ (y >> 26);
-	return context->random[1] + y;
+	state[1] = x ^ y ^ (x >> 17) ^ (y >> 26);
+	return state[1] + y;
+}
+
+void
+request_id_make(char id[REQUEST_ID_MAX_LENGTH + 1])
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (int half = 0; half < 2; half++)
+	{
+		uint64_t random = next_random();
+
+		for (int i = 0; i < 16; i++)
+			id[half * 16 + i] = hex[random >> (60 - 4 * i) & 15];
+	}
+	id[32] = '\0';
 }
 
 static bool
@@ -74,7 +117,6 @@ request_id_is_sane(h2o_iovec_t id)
 static void
 set_request_id(Call *call)
 {
-	static const char	 hex[] = "0123456789abcdef";
 	const h2o_headers_t *headers = &call->req->headers;
 	ssize_t				 index = h2o_find_header_by_str(headers, H2O_STRLIT("x-request-id"), -1);
 
@@ -83,12 +125,96 @@ set_request_id(Call *call)
 		memcpy(call->request_id, headers->entries[index].value.base, headers->entries[index].value.len);
 		return;
 	}
-	for (int half = 0; half < 2; half++)
-	{
-		uint64_t random = next_random(call->context);
+	request_id_make(call->request_id);
+}
 
-		for (int i = 0; i < 16; i++)
-			call->request_id[half * 16 + i] = hex[random >> (60 - 4 * i) & 15];
+/* set_trace takes the trace id of a traceparent header (W3C Trace Context) of version 00. */
+static void
+set_trace(Call *call)
+{
+	const h2o_headers_t *headers = &call->req->headers;
+	ssize_t				 index = h2o_find_header_by_str(headers, H2O_STRLIT("traceparent"), -1);
+	h2o_iovec_t			 value;
+	bool				 zero = true;
+
+	if (index == -1)
+		return;
+	value = headers->entries[index].value;
+	if (value.len != 55 || memcmp(value.base, "00-", 3) != 0 || value.base[35] != '-' || value.base[52] != '-')
+		return;
+	for (int i = 3; i < 35; i++)
+	{
+		char c = value.base[i];
+
+		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+			return;
+		zero = zero && c == '0';
+	}
+	if (!zero)
+		memcpy(call->trace_id, value.base + 3, 32);
+}
+
+/*
+ * believe_proxies takes the client's address from X-Forwarded-For. Each
+ * trusted proxy has added the address that it was called from at the end, so
+ * what stands before the last of these may be anything and counts nothing.
+ */
+static void
+believe_proxies(Call *call)
+{
+	const h2o_headers_t *headers = &call->req->headers;
+	int					 left = trusted_hops;
+	h2o_iovec_t			 found = {NULL, 0};
+	char				 text[INET6_ADDRSTRLEN];
+	struct in6_addr		 address;
+
+	for (size_t i = headers->size; i-- > 0 && left > 0;)
+	{
+		h2o_iovec_t value = headers->entries[i].value;
+
+		if (!h2o_memis(headers->entries[i].name->base, headers->entries[i].name->len, H2O_STRLIT("x-forwarded-for")))
+			continue;
+		while (left > 0 && value.len > 0)
+		{
+			const char *comma = memrchr(value.base, ',', value.len);
+			size_t		start = comma ? (size_t) (comma - value.base) + 1 : 0;
+
+			found = h2o_iovec_init(value.base + start, value.len - start);
+			value.len = comma ? start - 1 : 0;
+			left--;
+		}
+	}
+	while (found.len > 0 && *found.base == ' ')
+	{
+		found.base++;
+		found.len--;
+	}
+	while (found.len > 0 && found.base[found.len - 1] == ' ')
+		found.len--;
+	if (found.len == 0 || found.len >= sizeof(text))
+		return;
+	memcpy(text, found.base, found.len);
+	text[found.len] = '\0';
+	if (inet_pton(AF_INET, text, &address) == 1)
+		inet_ntop(AF_INET, &address, call->client, sizeof(call->client));
+	else if (inet_pton(AF_INET6, text, &address) == 1)
+		inet_ntop(AF_INET6, &address, call->client, sizeof(call->client));
+}
+
+/* write_ipv4 does at every request what inet_ntop would do by sprintf. */
+static void
+write_ipv4(char *text, uint32_t address)
+{
+	for (int shift = 24; shift >= 0; shift -= 8)
+	{
+		unsigned byte = address >> shift & 255;
+
+		if (byte >= 100)
+			*text++ = (char) ('0' + byte / 100);
+		if (byte >= 10)
+			*text++ = (char) ('0' + byte / 10 % 10);
+		*text++ = (char) ('0' + byte % 10);
+		*text++ = shift > 0 ? '.' : '\0';
 	}
 }
 
@@ -101,9 +227,29 @@ set_client(Call *call)
 	if (conn->callbacks->get_peername(conn, (struct sockaddr *) &address) == 0)
 		return;
 	if (address.ss_family == AF_INET)
-		inet_ntop(AF_INET, &((struct sockaddr_in *) &address)->sin_addr, call->client, sizeof(call->client));
+		write_ipv4(call->client, ntohl(((struct sockaddr_in *) &address)->sin_addr.s_addr));
 	else if (address.ss_family == AF_INET6)
 		inet_ntop(AF_INET6, &((struct sockaddr_in6 *) &address)->sin6_addr, call->client, sizeof(call->client));
+	if (trusted_hops > 0)
+		believe_proxies(call);
+}
+
+/*
+ * fill_end: the call fetches nothing for others any more. Those who wait are
+ * answered from the cache if the answer got there, or ask for themselves.
+ */
+static void
+fill_end(Call *call)
+{
+	h2o_linklist_unlink(&call->fill);
+	while (!h2o_linklist_is_empty(&call->waiters))
+	{
+		Call *waiter = H2O_STRUCT_FROM_MEMBER(Call, waiting, call->waiters.next);
+
+		h2o_linklist_unlink(&waiter->waiting);
+		if (!answer_from_cache(waiter))
+			call_submit(waiter);
+	}
 }
 
 /* call_dispose runs when h2o drops the request, answered or not. */
@@ -113,8 +259,14 @@ call_dispose(void *memory)
 	Call *call = memory;
 
 	call->context->in_flight--;
+	metrics_add(METRIC_IN_FLIGHT, -1);
 	h2o_timeout_unlink(&call->retry);
 	pg_pool_abandon(&call->query);
+	pg_pool_abandon(&call->key_query);
+	if (h2o_linklist_is_linked(&call->waiting))
+		h2o_linklist_unlink(&call->waiting);
+	if (h2o_linklist_is_linked(&call->fill))
+		fill_end(call);
 	if (call->catalog)
 		catalog_release(call->catalog);
 }
@@ -133,6 +285,8 @@ call_create(h2o_req_t *req, CallContext *context)
 
 	memset(call, 0, sizeof(*call));
 	context->in_flight++;
+	metrics_add(METRIC_IN_FLIGHT, 1);
+	h2o_linklist_init_anchor(&call->waiters);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	call->req = req;
 	call->context = context;
@@ -140,6 +294,7 @@ call_create(h2o_req_t *req, CallContext *context)
 	call->started = (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
 	call->is_head = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
 	set_request_id(call);
+	set_trace(call);
 	set_client(call);
 	h2o_req_getenv(req, H2O_STRLIT("call"), 1)->base = (char *) call;
 	return call;
@@ -237,6 +392,8 @@ read_header(Call *call, h2o_iovec_t line, AnswerOptions *options)
 		options->claims = value;
 	else if (h2o_memis(name.base, name.len, H2O_STRLIT("content-type")))
 		options->content_type = value.base;
+	else if (h2o_memis(name.base, name.len, H2O_STRLIT("cache-drop")))
+		cache_drop(value.base, value.len);
 	else
 		respond_header(call, name.base, value.base);
 	return true;
@@ -272,10 +429,108 @@ splice_token(Call *call, h2o_iovec_t claims, h2o_iovec_t body, h2o_iovec_t *part
 	return true;
 }
 
+static bool
+read_headers(Call *call, h2o_iovec_t text, AnswerOptions *options)
+{
+	h2o_iovec_t line;
+
+	while (next_line(&text, &line))
+	{
+		if (line.len > 0 && !read_header(call, line, options))
+			return false;
+	}
+	return true;
+}
+
+static h2o_iovec_t
+column(const PGresult *result, int number)
+{
+	if (PQgetisnull(result, 0, number))
+		return h2o_iovec_init(NULL, 0);
+	return h2o_iovec_init(PQgetvalue(result, 0, number), (size_t) PQgetlength(result, 0, number));
+}
+
+static uint64_t
+now_of(Call *call)
+{
+	return h2o_now(call->req->conn->ctx->loop);
+}
+
+static void
+entry_dispose(void *holder)
+{
+	cache_release(*(CacheEntry **) holder);
+}
+
+/* answer_from_cache answers if the cache has what is asked for. */
+static bool
+answer_from_cache(Call *call)
+{
+	CacheEntry	  *entry = cache_find(call->target, call->target_len, now_of(call));
+	CacheEntry	 **holder;
+	AnswerOptions  options = {{NULL, 0}, "application/json"};
+	Representation representation = {.shared = true, .cache = "HIT"};
+
+	if (entry == NULL)
+		return false;
+	holder = h2o_mem_alloc_shared(&call->req->pool, sizeof(*holder), entry_dispose);
+	*holder = entry;
+	metrics_add(METRIC_CACHE_HITS, 1);
+	read_headers(call, h2o_iovec_init(entry->headers, entry->headers_len), &options);
+	representation.content_type = options.content_type;
+	representation.body = h2o_iovec_init(entry->body, entry->body_len);
+	if (entry->packed && respond_packs(call))
+		representation.packed = h2o_iovec_init(entry->packed, entry->packed_len);
+	representation.etag = entry->etag;
+	representation.age = (now_of(call) - entry->stored_at) / 1000;
+	respond_representation(call, &representation);
+	return true;
+}
+
+static void
+packed_dispose(void *holder)
+{
+	free(*(char **) holder);
+}
+
+/* answer_representation answers a GET, and keeps the answer if others may have it. */
+static void
+answer_representation(Call *call, h2o_iovec_t body, h2o_iovec_t headers, const char *content_type)
+{
+	bool		   packs = respond_packs(call);
+	char		  *etag = h2o_mem_alloc_pool(&call->req->pool, 40);
+	Representation representation = {
+		.content_type = content_type, .body = body, .etag = etag, .shared = call->cacheable};
+	size_t packed_len = 0;
+	char  *packed = packs || call->cacheable ? pack_gzip(body.base, body.len, &packed_len) : NULL;
+
+	respond_etag(body, etag);
+	if (packed)
+	{
+		char **holder = h2o_mem_alloc_shared(&call->req->pool, sizeof(*holder), packed_dispose);
+
+		*holder = packed;
+		if (packs)
+			representation.packed = h2o_iovec_init(packed, packed_len);
+	}
+	if (call->cacheable)
+	{
+		CacheAnswer answer = {call->target, call->target_len, etag,			body.base,	body.len,
+							  packed,		packed_len,		  headers.base, headers.len};
+
+		representation.cache = "MISS";
+		cache_store(&answer, &call->stamp, now_of(call), call->endpoint->cache_seconds);
+		if (h2o_linklist_is_linked(&call->fill))
+			fill_end(call);
+	}
+	respond_representation(call, &representation);
+}
+
 static void
 answer_result(Call *call, PGresult *result)
 {
 	AnswerOptions options = {{NULL, 0}, "application/json"};
+	h2o_iovec_t	  headers;
 	h2o_iovec_t	  parts[4];
 	size_t		  nparts = 0;
 
@@ -284,25 +539,28 @@ answer_result(Call *call, PGresult *result)
 		answer_internal(call, "the statement did not return one row of three columns");
 		return;
 	}
-	if (!PQgetisnull(result, 0, COLUMN_HEADERS))
+	headers = column(result, COLUMN_HEADERS);
+	if (!read_headers(call, headers, &options))
 	{
-		h2o_iovec_t text =
-			h2o_iovec_init(PQgetvalue(result, 0, COLUMN_HEADERS), (size_t) PQgetlength(result, 0, COLUMN_HEADERS));
-		h2o_iovec_t line;
-
-		while (next_line(&text, &line))
-		{
-			if (line.len > 0 && !read_header(call, line, &options))
-			{
-				answer_internal(call, "malformed response header");
-				return;
-			}
-		}
+		answer_internal(call, "malformed response header");
+		return;
 	}
 	if (!PQgetisnull(result, 0, COLUMN_BODY))
 	{
 		parts[0] = h2o_iovec_init(PQgetvalue(result, 0, COLUMN_BODY), (size_t) PQgetlength(result, 0, COLUMN_BODY));
 		nparts = 1;
+	}
+	if (call->endpoint->method != METHOD_GET)
+		note_write(call);
+	else if (call->endpoint->stream)
+	{
+		stream_open(call, parts[0].base, nparts > 0 ? parts[0].len : 0);
+		return;
+	}
+	else if (nparts > 0 && call->endpoint->status == 200 && options.claims.base == NULL)
+	{
+		answer_representation(call, parts[0], headers, options.content_type);
+		return;
 	}
 	if (options.claims.base)
 	{
@@ -362,14 +620,21 @@ answer_error(Call *call, const PGresult *result)
 	if (has_prefix(sqlstate, "RT") && text_is_integer(sqlstate + 2, 3, 400, 599))
 	{
 		status = atoi(sqlstate + 2);
+		metrics_add(METRIC_DATABASE_RULE, 1);
 		if (status >= 500)
 			log_message(LOG_WARNING, call->request_id, "%s: %s", sqlstate, message);
 		answer_rule(call, result, status);
 	}
 	else if (pg_result_is_transient(result))
+	{
+		metrics_add(METRIC_DATABASE_TRANSIENT, 1);
 		respond_error(call, ERROR_unavailable, NULL, "too many requests change the same at once");
+	}
 	else if (strcmp(sqlstate, "57014") == 0)
+	{
+		metrics_add(METRIC_DATABASE_TIMEOUT, 1);
 		respond_error(call, ERROR_timed_out, NULL, "the database took too long");
+	}
 	else if (has_prefix(sqlstate, "22"))
 		respond_error(call, ERROR_invalid_field, NULL, "a value is malformed or out of range");
 	else if (strcmp(sqlstate, "23505") == 0)
@@ -379,14 +644,46 @@ answer_error(Call *call, const PGresult *result)
 	else if (has_prefix(sqlstate, "53") || has_prefix(sqlstate, "57P0") || has_prefix(sqlstate, "08"))
 	{
 		log_message(LOG_WARNING, call->request_id, "%s: %s", sqlstate, message);
+		metrics_add(METRIC_DATABASE_OTHER, 1);
 		respond_error(call, ERROR_unavailable, NULL, "the database is not available");
 	}
 	else
 	{
+		metrics_add(METRIC_DATABASE_OTHER, 1);
 		log_message(LOG_ERROR, call->request_id, "%s: SQLSTATE %s: %s", call->endpoint->path, sqlstate,
 					message ? message : "-");
 		respond_error(call, ERROR_internal, NULL, "the request id tells the operator what happened");
 	}
+}
+
+static _Atomic uint32_t *
+writer_slot(Call *call)
+{
+	const char *who = call->actor.known ? call->actor.user_id : call->client;
+
+	return &last_writes[hash_bytes(who, strlen(who), KIND_WRITER) % WRITERS];
+}
+
+/* note_write: for a while the caller reads where it wrote. */
+static void
+note_write(Call *call)
+{
+	if (call->context->pools[POOL_REPLICA])
+		atomic_store(writer_slot(call), (uint32_t) time(NULL));
+}
+
+/*
+ * reads_replica: a standby may answer, unless the caller has just written,
+ * the cache is to hold the answer, or the first attempt has failed there.
+ */
+static bool
+reads_replica(Call *call)
+{
+	PgPool *replica = call->context->pools[POOL_REPLICA];
+
+	return replica && call->endpoint->pool == POOL_READ && !call->endpoint->stream && !call->cacheable &&
+		   call->attempts == 1 && pg_pool_is_ready(replica) &&
+		   (uint32_t) time(NULL) - atomic_load(writer_slot(call)) > WRITE_MEMORY;
 }
 
 /*
@@ -412,6 +709,7 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 		keep_result(call, result);
 	if (may_retry(call, outcome, result))
 	{
+		metrics_add(METRIC_RETRIES, 1);
 		h2o_timeout_link(call->req->conn->ctx->loop, &call->context->retry_delay, &call->retry);
 		return;
 	}
@@ -441,16 +739,20 @@ call_submit(Call *call)
 {
 	const Endpoint *endpoint = call->endpoint;
 
+	if (call->cacheable && call->attempts == 0)
+		cache_stamp(endpoint, &call->route, &call->stamp);
 	call->attempts++;
 	call->query.statement.name = endpoint->statement_name;
 	call->query.statement.sql = endpoint->sql;
 	call->query.statement.number = endpoint->number;
 	call->query.statement.generation = call->catalog->generation;
 	call->query.values = call->values;
-	call->query.nvalues = CONTEXT_ARGUMENTS + endpoint->nargs;
+	call->query.nvalues = endpoint->context + endpoint->nargs;
 	call->query.done = on_query_done;
-	if (!pg_pool_submit(call->context->pools[endpoint->pool], &call->query))
-		respond_error(call, ERROR_unavailable, NULL, "the database is not available or too busy");
+	if ((reads_replica(call) && pg_pool_submit(call->context->pools[POOL_REPLICA], &call->query)) ||
+		pg_pool_submit(call->context->pools[endpoint->pool], &call->query))
+		return;
+	respond_error(call, ERROR_unavailable, NULL, "the database is not available or too busy");
 }
 
 static bool
@@ -461,6 +763,22 @@ is_json_type(h2o_iovec_t type)
 
 	return type.len >= len && strncasecmp(type.base, json, len) == 0 &&
 		   (type.len == len || type.base[len] == ';' || type.base[len] == ' ');
+}
+
+/* network_length: an IPv6 client has as many addresses as it likes; the first half names it. */
+static size_t
+network_length(const char *address)
+{
+	size_t len = 0;
+
+	for (int groups = 0; address[len] != '\0' && groups < 4; len++)
+	{
+		if (address[len] == ':')
+			groups++;
+		if (address[len] == ':' && address[len + 1] == ':')
+			break;
+	}
+	return len;
 }
 
 /* take_body decides whether the request has a body that can be read.  False: answered. */
@@ -487,8 +805,114 @@ take_body(Call *call, h2o_iovec_t *body)
 	return true;
 }
 
-/* authenticate finds out who calls, and whether that is allowed.  False: answered. */
+/* refuse_credentials answers 401. */
+static void
+refuse_credentials(Call *call, AuthResult result)
+{
+	metrics_add(METRIC_TOKENS_REFUSED, 1);
+	memset(&call->actor, 0, sizeof(call->actor));
+	if (result == AUTH_EXPIRED)
+		respond_error(call, ERROR_expired_token, NULL, "the access token has expired");
+	else
+		respond_error(call, ERROR_invalid_token, NULL, "the access token or API key is not valid");
+}
+
+/* limit_request takes a request from the caller's bucket of the endpoint's class.  False: answered. */
 static bool
+limit_request(Call *call)
+{
+	const Actor *actor = &call->actor;
+	const char	*who = call->client;
+	size_t		 len = strlen(who);
+	int class = call->endpoint->limit;
+
+	if (class < 0)
+		return true;
+	if (actor->known)
+	{
+		who = actor->key_id[0] != '\0' ? actor->key_id : actor->user_id;
+		len = strlen(who);
+	}
+	else if (strchr(who, ':'))
+		len = network_length(who);
+	limit_take(class, hash_bytes(who, len, (uint64_t) (KIND_LIMIT + class)), &call->limit);
+	if (call->limit.allowed)
+		return true;
+	metrics_add(METRIC_LIMITED, 1);
+	respond_problem(call, &(Problem){429, error_entry(ERROR_rate_limited)->name, error_entry(ERROR_rate_limited)->title,
+									 "the limit of this class of requests is used up", NULL, call->limit.retry_after});
+	return false;
+}
+
+static void
+on_key_verified(PgQuery *query, PgOutcome outcome, PGresult *result)
+{
+	Call  *call = H2O_STRUCT_FROM_MEMBER(Call, key_query, query);
+	Actor *actor = &call->actor;
+
+	if (outcome != PG_ANSWERED || PQresultStatus(result) != PGRES_TUPLES_OK)
+		respond_error(call, ERROR_unavailable, NULL, "the API key cannot be verified now");
+	else if (PQntuples(result) != 1)
+		refuse_credentials(call, AUTH_INVALID);
+	else
+	{
+		const char *scopes = PQgetvalue(result, 0, 4);
+
+		strncpy(actor->key_id, PQgetvalue(result, 0, 0), UUID_LENGTH);
+		strncpy(actor->user_id, PQgetvalue(result, 0, 1), UUID_LENGTH);
+		strncpy(actor->role, PQgetvalue(result, 0, 2), ROLE_MAX_LENGTH);
+		strncpy(actor->vendor_id, PQgetvalue(result, 0, 3), UUID_LENGTH);
+		actor->may_read = strstr(scopes, "read") != NULL;
+		actor->may_write = strstr(scopes, "write") != NULL;
+		actor->expires_at = actor->issued_at + ACTOR_KEY_LIFE;
+		actor->known = true;
+		if (revoke_applies(actor))
+			refuse_credentials(call, AUTH_INVALID);
+		else
+		{
+			key_cache_store(call->key_hash, actor, PQgetisnull(result, 0, 5) ? -1 : atof(PQgetvalue(result, 0, 5)));
+			call_continue(call);
+		}
+	}
+	PQclear(result);
+}
+
+/* verify_key asks the database whom an API key speaks for; guessing is limited by the client's address. */
+static void
+verify_key(Call *call, const char *key, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	char			 *text;
+
+	hash_sha256(key, len, call->key_hash);
+	if (key_cache_find(call->key_hash, &call->actor))
+	{
+		call_continue(call);
+		return;
+	}
+	memset(&call->actor, 0, sizeof(call->actor));
+	if (!limit_request(call))
+		return;
+	call->actor.issued_at = time(NULL);
+	text = h2o_mem_alloc_pool(&call->req->pool, 2 * KEY_HASH_LENGTH + 3);
+	memcpy(text, "\\x", 2);
+	for (int i = 0; i < KEY_HASH_LENGTH; i++)
+	{
+		text[2 + 2 * i] = hex[call->key_hash[i] >> 4];
+		text[3 + 2 * i] = hex[call->key_hash[i] & 15];
+	}
+	text[2 * KEY_HASH_LENGTH + 2] = '\0';
+	call->key_values[0] = text;
+	call->key_query.statement.sql = key_sql;
+	call->key_query.values = call->key_values;
+	call->key_query.nvalues = 1;
+	call->key_query.done = on_key_verified;
+	if (!pg_pool_submit(call->context->pools[POOL_READ], &call->key_query))
+		respond_error(call, ERROR_unavailable, NULL, "the database is not available or too busy");
+}
+
+/* authenticate finds out who calls, and goes on, now or later. */
+static void
 authenticate(Call *call)
 {
 	const h2o_headers_t *headers = &call->req->headers;
@@ -499,20 +923,35 @@ authenticate(Call *call)
 	{
 		h2o_iovec_t value = headers->entries[index].value;
 
-		result = h2o_find_header(headers, H2O_TOKEN_AUTHORIZATION, index) != -1
-					 ? AUTH_INVALID
-					 : auth_verify(value.base, value.len, &call->actor);
+		if (h2o_find_header(headers, H2O_TOKEN_AUTHORIZATION, index) != -1)
+			result = AUTH_INVALID;
+		else if (value.len > 10 && value.len < 128 && strncasecmp(value.base, "Bearer ", 7) == 0 &&
+				 memcmp(value.base + 7, "rk_", 3) == 0)
+		{
+			verify_key(call, value.base + 7, value.len - 7);
+			return;
+		}
+		else
+			result = auth_verify(value.base, value.len, &call->actor);
+		if (result == AUTH_VALID && revoke_applies(&call->actor))
+			result = AUTH_INVALID;
 	}
-	if (result == AUTH_INVALID)
-		respond_error(call, ERROR_invalid_token, NULL, "the access token is not valid");
-	else if (result == AUTH_EXPIRED)
-		respond_error(call, ERROR_expired_token, NULL, "the access token has expired");
-	else if (auth_allows(call->endpoint, &call->actor))
+	if (result == AUTH_VALID)
+		call_continue(call);
+	else
+		refuse_credentials(call, result);
+}
+
+/* is_allowed: the caller may call the endpoint.  False: answered. */
+static bool
+is_allowed(Call *call)
+{
+	if (auth_allows(call->endpoint, &call->actor))
 		return true;
-	else if (!call->actor.known)
+	if (!call->actor.known)
 		respond_error(call, ERROR_unauthenticated, NULL, "an access token is needed");
 	else
-		respond_error(call, ERROR_forbidden, NULL, "your role does not allow this");
+		respond_error(call, ERROR_forbidden, NULL, "your role or key does not allow this");
 	return false;
 }
 
@@ -535,6 +974,63 @@ set_context(Call *call)
 	call->values[4] = call->request_id;
 	call->values[5] = or_null(call->client);
 	call->values[6] = call->target;
+}
+
+/* find_header is the value of a field that may stand once; NULL if it is absent or stands twice. */
+static const char *
+find_header(Call *call, const char *name, size_t len, bool *twice)
+{
+	const h2o_headers_t *headers = &call->req->headers;
+	ssize_t				 index = h2o_find_header_by_str(headers, name, len, -1);
+
+	*twice = index != -1 && h2o_find_header_by_str(headers, name, len, index) != -1;
+	if (index == -1 || *twice)
+		return NULL;
+	return h2o_strdup(&call->req->pool, headers->entries[index].value.base, headers->entries[index].value.len).base;
+}
+
+/* fingerprint tells one request from another: method, target and body. */
+static const char *
+fingerprint(Call *call, h2o_iovec_t body)
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned char	  digest[SHA256_LENGTH];
+	h2o_iovec_t		  whole = h2o_concat(&call->req->pool, call->req->method, h2o_iovec_init(H2O_STRLIT(" ")),
+										 h2o_iovec_init(call->target, strlen(call->target)), h2o_iovec_init(H2O_STRLIT("\n")),
+										 h2o_iovec_init(body.base ? body.base : "", body.len));
+	char			 *text = h2o_mem_alloc_pool(&call->req->pool, 2 * SHA256_LENGTH + 1);
+
+	hash_sha256(whole.base, whole.len, digest);
+	for (int i = 0; i < SHA256_LENGTH; i++)
+	{
+		text[2 * i] = hex[digest[i] >> 4];
+		text[2 * i + 1] = hex[digest[i] & 15];
+	}
+	text[2 * SHA256_LENGTH] = '\0';
+	return text;
+}
+
+/* set_condition fills what follows: on what condition the work is to be done.  False: answered. */
+static bool
+set_condition(Call *call, h2o_iovec_t body)
+{
+	const char **values = call->values + CALLER_ARGUMENTS;
+	bool		 is_post = call->endpoint->method == METHOD_POST;
+	const char	*name = is_post ? "idempotency-key" : "if-match";
+	bool		 twice;
+
+	if (call->endpoint->method == METHOD_GET)
+		return true;
+	values[0] = find_header(call, name, strlen(name), &twice);
+	if (twice || (values[0] && !text_is_utf8(values[0], strlen(values[0]))))
+	{
+		respond_error(call, ERROR_bad_request, NULL, "%s is given twice or is not text",
+					  is_post ? "Idempotency-Key" : "If-Match");
+		return false;
+	}
+	if (is_post)
+		values[1] = values[0] ? fingerprint(call, body) : NULL;
+	return true;
 }
 
 static bool
@@ -571,8 +1067,7 @@ find_endpoint(Call *call, h2o_iovec_t path)
 		respond_error(call, ERROR_not_found, NULL, "there is nothing at this path");
 	else if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS")))
 	{
-		respond_header(call, "allow", call->route.node->allow);
-		respond_body(call, 204, NULL, NULL, 0);
+		respond_preflight(call, call->route.node->allow);
 	}
 	else
 	{
@@ -588,15 +1083,70 @@ find_endpoint(Call *call, h2o_iovec_t path)
 	return false;
 }
 
+/*
+ * look_into_cache answers from memory, or lets the call wait for another one
+ * that fetches the same, or makes it the one that fetches.  True: the call
+ * needs no query of its own now.
+ */
+static bool
+look_into_cache(Call *call)
+{
+	call->cacheable = call->endpoint->cache_seconds > 0 && !call->actor.known && cache_is_on();
+	if (!call->cacheable)
+		return false;
+	if (answer_from_cache(call))
+		return true;
+	for (h2o_linklist_t *link = call->context->fills.next; link != &call->context->fills; link = link->next)
+	{
+		Call *other = H2O_STRUCT_FROM_MEMBER(Call, fill, link);
+
+		if (other->target_len == call->target_len && memcmp(other->target, call->target, call->target_len) == 0 &&
+			other->catalog == call->catalog && cache_stamp_is_good(&other->stamp))
+		{
+			metrics_add(METRIC_CACHE_JOINED, 1);
+			h2o_linklist_insert(&other->waiters, &call->waiting);
+			return false;
+		}
+	}
+	metrics_add(METRIC_CACHE_MISSES, 1);
+	return false;
+}
+
+/* call_continue goes on when it is known who calls. */
+static void
+call_continue(Call *call)
+{
+	h2o_req_t  *req = call->req;
+	h2o_iovec_t body;
+	BindError	error;
+
+	if (!limit_request(call) || !is_allowed(call) || !take_body(call, &body) || look_into_cache(call))
+		return;
+	call->values =
+		h2o_mem_alloc_pool(&req->pool, sizeof(char *) * (size_t) (call->endpoint->context + call->endpoint->nargs));
+	set_context(call);
+	if (!set_condition(call, body))
+		return;
+	if (!bind_arguments(&req->pool, call->endpoint, &call->route, call->query_string, body,
+						call->values + call->endpoint->context, &error))
+	{
+		respond_error(call, error.code, error.field, "%s", error.message);
+		return;
+	}
+	if (h2o_linklist_is_linked(&call->waiting))
+		return;
+	if (call->cacheable)
+		h2o_linklist_insert(&call->context->fills, &call->fill);
+	call_submit(call);
+}
+
 /* call_run takes a request all the way; the answer comes now or later. */
 void
 call_run(Call *call)
 {
 	h2o_req_t  *req = call->req;
 	h2o_iovec_t path = req->input.path;
-	h2o_iovec_t query = {NULL, 0};
-	h2o_iovec_t body;
-	BindError	error;
+	h2o_iovec_t target;
 	char	   *mark;
 
 	if (path.len > PATH_MAX_LENGTH || !is_ascii(path))
@@ -604,23 +1154,15 @@ call_run(Call *call)
 		respond_error(call, ERROR_bad_request, NULL, "the path is too long or not ASCII");
 		return;
 	}
+	target = h2o_strdup(&req->pool, path.base, path.len);
+	call->target = target.base;
+	call->target_len = target.len;
 	mark = memchr(path.base, '?', path.len);
 	if (mark)
 	{
-		query = h2o_iovec_init(mark + 1, (size_t) (path.base + path.len - mark - 1));
+		call->query_string = h2o_iovec_init(mark + 1, (size_t) (path.base + path.len - mark - 1));
 		path.len = (size_t) (mark - path.base);
 	}
-	if (!find_endpoint(call, path) || !authenticate(call) || !take_body(call, &body))
-		return;
-	call->target = h2o_strdup(&req->pool, req->input.path.base, req->input.path.len).base;
-	call->values =
-		h2o_mem_alloc_pool(&req->pool, sizeof(char *) * (size_t) (CONTEXT_ARGUMENTS + call->endpoint->nargs));
-	set_context(call);
-	if (!bind_arguments(&req->pool, call->endpoint, &call->route, query, body, call->values + CONTEXT_ARGUMENTS,
-						&error))
-	{
-		respond_error(call, error.code, error.field, "%s", error.message);
-		return;
-	}
-	call_submit(call);
+	if (find_endpoint(call, path))
+		authenticate(call);
 }

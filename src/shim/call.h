@@ -15,20 +15,25 @@
 #include <h2o.h>
 
 #include "auth.h"
+#include "cache.h"
 #include "catalog.h"
+#include "limit.h"
 #include "pg_pool.h"
+#include "revoke.h"
 #include "router.h"
+#include "stream.h"
 
 #define REQUEST_ID_MAX_LENGTH 64
 
 /* what the calls of one thread share */
 typedef struct CallContext
 {
-	PgPool		 *pools[POOL_COUNT];
-	Catalog		 *catalog; /* the one in use, or NULL before the first has been read */
-	h2o_timeout_t retry_delay;
-	uint64_t	  random[2];
-	int			  in_flight;
+	PgPool		  *pools[POOL_COUNT];
+	Catalog		  *catalog; /* the one in use, or NULL before the first has been read */
+	h2o_timeout_t  retry_delay;
+	h2o_linklist_t fills; /* calls that fetch what the cache shall hold */
+	StreamHub	  *streams;
+	int			   in_flight;
 } CallContext;
 
 typedef struct Call
@@ -40,18 +45,32 @@ typedef struct Call
 	Route				route;
 	Actor				actor;
 	char				request_id[REQUEST_ID_MAX_LENGTH + 1];
+	char				trace_id[33]; /* of traceparent, or empty */
 	char				client[INET6_ADDRSTRLEN];
-	const char		   *target;	 /* path and query as sent, terminated */
+	const char		   *target; /* path and query as sent, terminated */
+	size_t				target_len;
 	uint64_t			started; /* nanoseconds */
 	bool				is_head;
 	const char		  **values; /* $1 onward */
 	PgQuery				query;
+	PgQuery				key_query; /* verifies an API key */
+	const char		   *key_values[1];
+	unsigned char		key_hash[KEY_HASH_LENGTH];
+	h2o_iovec_t			query_string;
+	LimitState			limit;
+	bool				cacheable;
+	CacheStamp			stamp;
+	h2o_linklist_t		fill;	 /* among those of its thread */
+	h2o_linklist_t		waiters; /* calls that wait for the same */
+	h2o_linklist_t		waiting; /* among another call's waiters */
 	int					attempts;
 	h2o_timeout_entry_t retry;
 } Call;
 
 extern void	 call_context_init(CallContext *context, h2o_loop_t *loop);
 extern Call *call_create(h2o_req_t *req, CallContext *context);
+extern void	 call_configure(int trusted_hops);
+extern void	 request_id_make(char id[REQUEST_ID_MAX_LENGTH + 1]);
 extern Call *call_find(h2o_req_t *req);
 extern void	 call_run(Call *call);
 

@@ -19,6 +19,9 @@
 #include <h2o/memory.h>
 #include <jansson.h>
 
+#include "cache.h"
+#include "limit.h"
+#include "metrics.h"
 #include "router.h"
 #include "text.h"
 
@@ -215,6 +218,32 @@ add_auth(Catalog *catalog, Endpoint *endpoint, const char *text)
 	return endpoint->is_public || endpoint->any_user || used > 0 ? NULL : "nobody may call it";
 }
 
+static const char *
+add_cache(Catalog *catalog, Endpoint *endpoint, const CatalogRow *row)
+{
+	json_t *list = json_loads(row->cache_tags, 0, NULL);
+	size_t	count = json_array_size(list);
+
+	endpoint->cache_tags = catalog_alloc(catalog, (count + 1) * sizeof(char *));
+	for (size_t i = 0; i < count; i++)
+	{
+		const char *tag = json_string_value(json_array_get(list, i));
+
+		endpoint->cache_tags[i] = catalog_strdup(catalog, tag ? tag : "", tag ? strlen(tag) : 0);
+	}
+	endpoint->cache_tags[count] = NULL;
+	json_decref(list);
+	endpoint->cache_seconds = atoi(row->cache_seconds);
+	endpoint->stream = row->stream;
+	if (count > CACHE_MAX_TAGS)
+		return "it has too many cache tags";
+	if ((endpoint->cache_seconds > 0 || endpoint->stream) && endpoint->method != METHOD_GET)
+		return "only GET can be cached or streamed";
+	if (endpoint->cache_seconds > 0 && !endpoint->is_public)
+		return "only what everybody may read can be cached";
+	return NULL;
+}
+
 /*
  * catalog_add reads one row.  Returns NULL, or what is wrong with the row,
  * which then is left out, so that one bad endpoint does not stop the others.
@@ -233,6 +262,9 @@ catalog_add(Catalog *catalog, const CatalogRow *row)
 	endpoint->status = atoi(row->status);
 	endpoint->path = catalog_strdup(catalog, row->path, strlen(row->path));
 	endpoint->sql = catalog_strdup(catalog, row->statement, strlen(row->statement));
+	endpoint->context = CALLER_ARGUMENTS + (endpoint->method == METHOD_GET	  ? 0
+											: endpoint->method == METHOD_POST ? 2
+																			  : 1);
 	endpoint->number = catalog->nendpoints;
 	snprintf(endpoint->statement_name, sizeof(endpoint->statement_name), "endpoint_%u", endpoint->number);
 	if (strcmp(row->rate_class, "password") == 0)
@@ -240,7 +272,10 @@ catalog_add(Catalog *catalog, const CatalogRow *row)
 	else
 		endpoint->pool = endpoint->method == METHOD_GET ? POOL_READ : POOL_WRITE;
 
+	endpoint->limit = limit_class(row->rate_class);
+	endpoint->route = metrics_route(row->method, row->path);
 	if ((problem = add_auth(catalog, endpoint, row->auth)) != NULL ||
+		(problem = add_cache(catalog, endpoint, row)) != NULL ||
 		(problem = add_arguments(catalog, endpoint, row->args)) != NULL ||
 		(problem = router_add(catalog, endpoint)) != NULL)
 		return problem;

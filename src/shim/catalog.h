@@ -13,8 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* what a caller's request carries before the endpoint's own arguments: $1 to $7 */
-#define CONTEXT_ARGUMENTS 7
+/*
+ * What stands before an endpoint's own arguments: seven about the caller,
+ * then key and fingerprint of a POST, or If-Match of PUT, PATCH and DELETE.
+ */
+#define CALLER_ARGUMENTS  7
+#define CONTEXT_ARGUMENTS 9
 #define MAX_SEGMENTS	  24
 #define MAX_ARGUMENTS	  128
 
@@ -58,6 +62,7 @@ typedef enum PoolKind
 	POOL_READ,
 	POOL_WRITE,
 	POOL_PASSWORD,
+	POOL_REPLICA,
 	POOL_COUNT
 } PoolKind;
 
@@ -72,7 +77,13 @@ typedef struct Endpoint
 	PoolKind	 pool;
 	const char	*sql;
 	char		 statement_name[32];
-	unsigned	 number; /* among those of its catalog */
+	int			 limit; /* class of the rate limit, or -1 */
+	int			 route; /* its number in the metrics */
+	int			 cache_seconds;
+	const char **cache_tags; /* NULL-terminated */
+	bool		 stream;
+	unsigned	 number;  /* among those of its catalog */
+	int			 context; /* arguments before its own */
 	int			 nargs;
 	Argument	*args;
 } Endpoint;
@@ -108,6 +119,9 @@ typedef struct CatalogRow
 	const char *rate_class;
 	const char *statement;
 	const char *args; /* JSON array */
+	const char *cache_seconds;
+	const char *cache_tags; /* JSON array */
+	bool		stream;
 } CatalogRow;
 
 extern Catalog	  *catalog_create(const char *version);

@@ -54,8 +54,22 @@ typedef struct Setting
 
 static const Setting settings[] = {
 	TEXT("RENTAL_DATABASE_URL", database_url, NULL, "connection string of PostgreSQL (or DATABASE_URL); required"),
+	TEXT("RENTAL_READ_DATABASE_URL", read_database_url, NULL,
+		 "connection string of a hot standby that answers GET; the database itself does when it is away"),
 	TEXT("RENTAL_BIND", bind, "127.0.0.1", "address to listen on"),
 	NUMBER("PORT", port, "8080", 1, 65535, "port to listen on"),
+	TEXT("RENTAL_ADMIN_BIND", admin_bind, "127.0.0.1", "address of the listener for operators"),
+	NUMBER("RENTAL_ADMIN_PORT", admin_port, "0", 0, 65535, "its port: metrics and health; 0: none"),
+	NUMBER("RENTAL_TRUSTED_HOPS", trusted_hops, "0", 0, 16, "proxies in front whose X-Forwarded-For is to be believed"),
+	TEXT("RENTAL_CORS_ORIGINS", cors_origins, "", "origins whose pages may call, separated by commas"),
+	TEXT("RENTAL_TLS_CERT", tls_cert, NULL, "file of the certificate chain (PEM)"),
+	TEXT("RENTAL_TLS_KEY", tls_key, NULL, "file of its key (PEM)"),
+	NUMBER("RENTAL_HTTP2", http2, "0", 0, 1, "1: HTTP/2 over TLS"),
+	TEXT("RENTAL_RATE_LIMITS", rate_limits, "read=6000/60,write=1200/60,password=60/60",
+		 "requests/seconds of a caller for each class, or off"),
+	NUMBER("RENTAL_CACHE_BYTES", cache_bytes, "67108864", 0, 1 << 30, "memory for cached answers; 0: none"),
+	NUMBER("RENTAL_HEARTBEAT", heartbeat, "15000", 1000, 600000,
+		   "milliseconds of silence after which an event stream says something"),
 	NUMBER("RENTAL_THREADS", threads, "0", 0, 256, "threads; 0: one a processor"),
 	NUMBER("RENTAL_READ_CONNECTIONS", read_connections, "2", 1, 64,
 		   "connections a thread for GET, each with many requests in flight"),
@@ -78,6 +92,9 @@ static const Setting settings[] = {
 	TEXT("RENTAL_JWT_ISSUER", jwt_issuer, "rental", "iss of access tokens"),
 	TEXT("RENTAL_JWT_AUDIENCE", jwt_audience, "rental", "aud of access tokens"),
 	NUMBER("RENTAL_ACCESS_TTL", access_ttl, "900", 1, 86400, "seconds an access token lives"),
+	TEXT("RENTAL_JWKS_FILE", jwks_file, NULL, "public keys (JWKS) whose tokens are accepted as well: RS256, EdDSA"),
+	TEXT("RENTAL_DOCS_DIR", docs_dir, NULL,
+		 "files of the page /api/docs/; without it the directory docs beside the program, if there is one"),
 	TEXT("RENTAL_LOG_LEVEL", log_level, "info", "info, warning or error"),
 };
 
@@ -155,49 +172,61 @@ print_help(void)
 		 "  --help          print this and exit");
 }
 
-static const char *
-read_file(const char *variable, const char *path)
+/* read_file reads a secret without its last line feeds, or says what is wrong. */
+static char *
+read_file(const char *variable, const char *path, char problem[256])
 {
-	char   *content = malloc(SECRET_MAX_LENGTH + 2);
+	char   *content = calloc(1, SECRET_MAX_LENGTH + 2);
 	int		file = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len;
+	ssize_t len = file < 0 || content == NULL ? -1 : read(file, content, SECRET_MAX_LENGTH + 1);
 
-	if (content == NULL)
-		fail("out of memory");
-	if (file < 0 || (len = read(file, content, SECRET_MAX_LENGTH + 1)) < 0)
-		fail("%s: cannot read \"%s\": %s", variable, path, strerror(errno));
-	close(file);
+	if (len < 0)
+		snprintf(problem, 256, "%s: cannot read \"%.100s\": %s", variable, path, strerror(errno));
+	if (file >= 0)
+		close(file);
+	if (len < 0)
+	{
+		free(content);
+		return NULL;
+	}
 	while (len > 0 && (content[len - 1] == '\n' || content[len - 1] == '\r'))
 		len--;
 	content[len] = '\0';
-	if (strlen(content) != (size_t) len)
-		fail("%s: \"%s\" holds a zero byte", variable, path);
-	return content;
+	if (strlen(content) == (size_t) len)
+		return content;
+	snprintf(problem, 256, "%s: \"%.100s\" holds a zero byte", variable, path);
+	free(content);
+	return NULL;
 }
 
-static const char *
-read_secret(const char *variable)
+char *
+config_secret(const char *variable, char problem[256])
 {
 	char		file_variable[64];
-	const char *secret = getenv(variable);
+	const char *given = getenv(variable);
 	const char *path;
+	char	   *secret = NULL;
 
+	problem[0] = '\0';
 	snprintf(file_variable, sizeof(file_variable), "%s_FILE", variable);
 	path = getenv(file_variable);
-	if (secret && path)
-		fail("%s and %s are both set", variable, file_variable);
-	if (path)
+	if (given && path)
+		snprintf(problem, 256, "%s and %s are both set", variable, file_variable);
+	else if (path)
 	{
 		variable = file_variable;
-		secret = read_file(file_variable, path);
+		secret = read_file(file_variable, path, problem);
 	}
-	if (secret == NULL)
-		return NULL;
-	if (strlen(secret) < SECRET_MIN_LENGTH)
-		fail("%s must have at least %d bytes", variable, SECRET_MIN_LENGTH);
-	if (strlen(secret) > SECRET_MAX_LENGTH)
-		fail("%s must have at most %d bytes", variable, SECRET_MAX_LENGTH);
-	return secret;
+	else if (given)
+		secret = strdup(given);
+	if (secret && strlen(secret) < SECRET_MIN_LENGTH)
+		snprintf(problem, 256, "%s must have at least %d bytes", variable, SECRET_MIN_LENGTH);
+	else if (secret && strlen(secret) > SECRET_MAX_LENGTH)
+		snprintf(problem, 256, "%s must have at most %d bytes", variable, SECRET_MAX_LENGTH);
+	if (problem[0] == '\0')
+		return secret;
+	free(secret);
+	return NULL;
 }
 
 static void
@@ -268,6 +297,39 @@ is_address(const char *text)
 	return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
 }
 
+static void
+check_secrets(void)
+{
+	char  problem[256];
+	char *secret = config_secret("RENTAL_JWT_SECRET", problem);
+
+	if (problem[0] != '\0')
+		fail("%s", problem);
+	if (secret == NULL)
+		fail("neither RENTAL_JWT_SECRET nor RENTAL_JWT_SECRET_FILE is set");
+	free(secret);
+	free(config_secret("RENTAL_JWT_PREVIOUS_SECRET", problem));
+	if (problem[0] != '\0')
+		fail("%s", problem);
+}
+
+/* check_origins: origins are compared as text, so each must be written as browsers send it. */
+static void
+check_origins(const char *origins)
+{
+	while (*origins != '\0')
+	{
+		size_t		len = strcspn(origins, ",");
+		const char *host = strstr(origins, "://");
+
+		if (host == NULL || host == origins || (size_t) (host + 3 - origins) >= len ||
+			memchr(host + 3, '/', len - (size_t) (host + 3 - origins)) || memchr(origins, '*', len) ||
+			memchr(origins, ' ', len))
+			fail("RENTAL_CORS_ORIGINS must be origins like https://shop.example, separated by commas");
+		origins += len + (origins[len] == ',' ? 1 : 0);
+	}
+}
+
 /*
  * config_load fills the settings from the environment and the command line,
  * or ends the program.
@@ -278,18 +340,21 @@ config_load(Config *config, int argc, char **argv)
 	memset(config, 0, sizeof(*config));
 	apply_environment(config);
 	apply_flags(config, argc, argv);
-	config->jwt_secret = read_secret("RENTAL_JWT_SECRET");
-	config->jwt_previous_secret = read_secret("RENTAL_JWT_PREVIOUS_SECRET");
-
+	check_secrets();
 	if (config->database_url == NULL || *config->database_url == '\0')
 		fail("RENTAL_DATABASE_URL is not set");
 	if (config->statement_timeout >= config->request_timeout)
 		fail("RENTAL_STATEMENT_TIMEOUT must be less than RENTAL_REQUEST_TIMEOUT");
-	if (config->jwt_secret == NULL)
-		fail("neither RENTAL_JWT_SECRET nor RENTAL_JWT_SECRET_FILE is set");
+	if ((config->tls_cert == NULL) != (config->tls_key == NULL))
+		fail("RENTAL_TLS_CERT and RENTAL_TLS_KEY belong together");
+	if (config->http2 && config->tls_cert == NULL)
+		fail("RENTAL_HTTP2 needs RENTAL_TLS_CERT");
+	check_origins(config->cors_origins);
 	if (strcmp(config->log_level, "info") != 0 && strcmp(config->log_level, "warning") != 0 &&
 		strcmp(config->log_level, "error") != 0)
 		fail("RENTAL_LOG_LEVEL must be info, warning or error, not \"%s\"", config->log_level);
+	if (!is_address(config->admin_bind))
+		fail("RENTAL_ADMIN_BIND must be an IP address, not \"%s\"", config->admin_bind);
 	if (!is_address(config->bind))
 		fail("RENTAL_BIND must be an IP address, not \"%s\"", config->bind);
 	if (config->threads == 0)

@@ -3,20 +3,25 @@
  * loader.c
  *	  Keeps the catalog of endpoints as the database has it.
  *
- * Owns one connection, in the first thread.  Whenever it is made, and on
- * each NOTIFY rental_endpoint, the version and the endpoints are read anew
- * and published to all threads; requests under way keep the catalog they
- * were routed by.
+ * Owns the one connection that listens, in the first thread.  Whenever it is
+ * made, and on each NOTIFY rental_endpoint, the version and the endpoints
+ * are read anew and published to all threads; requests under way keep the
+ * catalog they were routed by.  Other notifications go to the cache, the
+ * revocations and the streams.
  *
  *-------------------------------------------------------------------------
  */
 #include "loader.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cache.h"
 #include "catalog.h"
 #include "log.h"
 #include "pg_pool.h"
+#include "revoke.h"
 
 struct Loader
 {
@@ -29,12 +34,19 @@ struct Loader
 	bool				again; /* something changed while it was being read */
 	bool				failed;
 	char				version[64];
+	char				revoked_age[16];
+	const char		   *values[1];
+	LoaderHooks			hooks;
 };
 
-static const char listen_sql[] = "LISTEN rental_endpoint";
+static const char listen_sql[] =
+	"DO 'BEGIN LISTEN rental_endpoint; LISTEN rental_cache; LISTEN rental_revoked; LISTEN rental_event; END'";
+static const char revoked_sql[] = "SELECT id, revoked_at::bigint FROM rental.revocation_recent($1::integer)";
 static const char version_sql[] = "SELECT rental.version()";
-static const char endpoints_sql[] = "SELECT method, path, to_json(auth)::text, status::text, coalesce(rate_class, ''),"
-									" statement, coalesce(args::text, '[]') FROM rental.endpoint_catalog()";
+static const char endpoints_sql[] =
+	"SELECT method, path, to_json(auth)::text, status::text, coalesce(rate_class, ''),"
+	" statement, coalesce(args::text, '[]'), cache_seconds::text, to_json(cache_tags)::text, stream"
+	" FROM rental.endpoint_catalog()";
 
 static void load(void *data);
 
@@ -44,6 +56,11 @@ submit(Loader *loader, const char *sql, void (*done)(PgQuery *, PgOutcome, PGres
 	memset(&loader->query, 0, sizeof(loader->query));
 	loader->query.statement.sql = sql;
 	loader->query.done = done;
+	if (sql == revoked_sql)
+	{
+		loader->query.values = loader->values;
+		loader->query.nvalues = 1;
+	}
 	/* refused only if the connection is gone, and then its return loads again */
 	loader->busy = pg_pool_submit(loader->pool, &loader->query);
 }
@@ -78,9 +95,10 @@ on_endpoints(PgQuery *query, PgOutcome outcome, PGresult *result)
 	catalog = catalog_create(loader->version);
 	for (int i = 0; i < PQntuples(result); i++)
 	{
-		CatalogRow	row = {PQgetvalue(result, i, 0), PQgetvalue(result, i, 1), PQgetvalue(result, i, 2),
-						   PQgetvalue(result, i, 3), PQgetvalue(result, i, 4), PQgetvalue(result, i, 5),
-						   PQgetvalue(result, i, 6)};
+		CatalogRow	row = {PQgetvalue(result, i, 0),		  PQgetvalue(result, i, 1), PQgetvalue(result, i, 2),
+						   PQgetvalue(result, i, 3),		  PQgetvalue(result, i, 4), PQgetvalue(result, i, 5),
+						   PQgetvalue(result, i, 6),		  PQgetvalue(result, i, 7), PQgetvalue(result, i, 8),
+						   PQgetvalue(result, i, 9)[0] == 't'};
 		const char *problem = catalog_add(catalog, &row);
 
 		if (problem)
@@ -92,6 +110,7 @@ on_endpoints(PgQuery *query, PgOutcome outcome, PGresult *result)
 		log_message(LOG_ERROR, NULL, "the server has version %s, but the extension has %s", RENTAL_VERSION,
 					catalog->version);
 	catalog_publish(catalog);
+	loader->hooks.listening(true);
 	loader->failed = false;
 	loader->busy = false;
 	if (loader->again)
@@ -113,13 +132,30 @@ on_version(PgQuery *query, PgOutcome outcome, PGresult *result)
 	PQclear(result);
 }
 
+/* on_revoked: what was revoked while nobody listened. */
+static void
+on_revoked(PgQuery *query, PgOutcome outcome, PGresult *result)
+{
+	Loader *loader = H2O_STRUCT_FROM_MEMBER(Loader, query, query);
+
+	if (succeeded(loader, outcome, result))
+	{
+		for (int i = 0; i < PQntuples(result); i++)
+			revoke_add(PQgetvalue(result, i, 0), strtoll(PQgetvalue(result, i, 1), NULL, 10));
+		submit(loader, version_sql, on_version);
+	}
+	PQclear(result);
+}
+
 static void
 on_listen(PgQuery *query, PgOutcome outcome, PGresult *result)
 {
 	Loader *loader = H2O_STRUCT_FROM_MEMBER(Loader, query, query);
 
 	if (succeeded(loader, outcome, result))
-		submit(loader, version_sql, on_version);
+	{
+		submit(loader, revoked_sql, on_revoked);
+	}
 	PQclear(result);
 }
 
@@ -143,8 +179,39 @@ on_retry(h2o_timeout_entry_t *entry)
 	load(H2O_STRUCT_FROM_MEMBER(Loader, retry, entry));
 }
 
+static void
+on_down(void *data)
+{
+	Loader *loader = data;
+
+	loader->hooks.listening(false);
+}
+
+/* on_notify: "id time" for a revocation, tags for the cache, an event, or nothing for the endpoints. */
+static void
+on_notify(void *data, const char *channel, const char *payload)
+{
+	Loader *loader = data;
+
+	if (strcmp(channel, "rental_cache") == 0)
+		cache_drop(payload, strlen(payload));
+	else if (strcmp(channel, "rental_event") == 0)
+		loader->hooks.event(payload);
+	else if (strcmp(channel, "rental_revoked") == 0)
+	{
+		char id[UUID_LENGTH + 1] = "";
+
+		strncpy(id, payload, UUID_LENGTH);
+		if (strlen(payload) > UUID_LENGTH)
+			revoke_add(id, strtoll(payload + UUID_LENGTH, NULL, 10));
+		loader->hooks.revoked();
+	}
+	else
+		load(loader);
+}
+
 Loader *
-loader_start(h2o_context_t *context, const Config *config)
+loader_start(h2o_context_t *context, const Config *config, const LoaderHooks *hooks)
 {
 	Loader		 *loader = h2o_mem_alloc(sizeof(*loader));
 	PgPoolOptions options = {
@@ -155,12 +222,17 @@ loader_start(h2o_context_t *context, const Config *config)
 		.statement_timeout = config->statement_timeout,
 		.query_timeout = config->request_timeout,
 		.on_ready = load,
-		.on_notify = load,
+		.kind = POOL_KIND_LISTEN,
+		.on_down = on_down,
+		.on_notify = on_notify,
 		.data = loader,
 	};
 
 	memset(loader, 0, sizeof(*loader));
 	loader->loop = context->loop;
+	loader->hooks = *hooks;
+	snprintf(loader->revoked_age, sizeof(loader->revoked_age), "%d", config->access_ttl + 60);
+	loader->values[0] = loader->revoked_age;
 	loader->retry_interval = &context->one_sec_timeout;
 	loader->retry.cb = on_retry;
 	loader->pool = pg_pool_create(context, &options);

@@ -14,7 +14,15 @@
 
 typedef struct Loader Loader;
 
-extern Loader *loader_start(h2o_context_t *context, const Config *config);
+/* what a notification means to others; called in the loader's thread */
+typedef struct LoaderHooks
+{
+	void (*listening)(bool listening); /* from now on nothing is missed, or everything may be */
+	void (*event)(const char *payload);
+	void (*revoked)(void);
+} LoaderHooks;
+
+extern Loader *loader_start(h2o_context_t *context, const Config *config, const LoaderHooks *hooks);
 extern void	   loader_stop(Loader *loader);
 
 #endif

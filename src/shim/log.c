@@ -131,6 +131,8 @@ log_access(const LogAccess *access)
 		return;
 	append_start(buffer, LOG_INFO);
 	append_text_field(buffer, "request_id", access->request_id);
+	if (access->trace_id)
+		append_text_field(buffer, "trace_id", access->trace_id);
 	append_field(buffer, "method", access->method, access->method_len);
 	append_text_field(buffer, "route", access->route);
 	buffer_append_text(buffer, ",\"status\":");

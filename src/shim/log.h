@@ -22,6 +22,7 @@ typedef enum LogLevel
 typedef struct LogAccess
 {
 	const char *request_id;
+	const char *trace_id;
 	const char *method;
 	size_t		method_len;
 	const char *route; /* the template, never the path: that may hold what is secret */

@@ -346,7 +346,7 @@ drain(PgConn *conn)
 	while ((notify = PQnotifies(pg)) != NULL)
 	{
 		if (conn->on_notify)
-			conn->on_notify(conn);
+			conn->on_notify(conn, notify->relname, notify->extra);
 		PQfreemem(notify);
 		if (conn->pg != pg)
 			return false;

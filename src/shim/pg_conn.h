@@ -74,7 +74,7 @@ typedef struct PgConn
 	void (*on_down)(struct PgConn *conn, const char *reason);
 	void (*on_room)(struct PgConn *conn);
 	void (*on_done)(PgQuery *query, PgOutcome outcome, PGresult *result);
-	void (*on_notify)(struct PgConn *conn); /* or NULL */
+	void (*on_notify)(struct PgConn *conn, const char *channel, const char *payload); /* or NULL */
 
 	PgConnState state;
 	uint64_t	since; /* when the connection attempt, or the oldest query, began */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "metrics.h"
 
 #define BACKOFF_MIN		100 /* milliseconds before the second attempt to connect */
 #define BACKOFF_MAX		2000
@@ -30,6 +31,7 @@ typedef struct PoolConn
 	PgPool	*pool;
 	unsigned failures;
 	uint64_t retry_at;
+	bool	 was_up;
 } PoolConn;
 
 struct PgPool
@@ -146,9 +148,17 @@ on_tick(h2o_timeout_entry_t *entry)
 	}
 }
 
+/* pool_metric is the figure of this pool, given that of the first kind. */
+static Metric
+pool_metric(const PgPool *pool, Metric first)
+{
+	return (Metric) ((int) first + pool->options.kind);
+}
+
 static void
 finish(PgQuery *query, PgOutcome outcome, PGresult *result)
 {
+	metrics_add(pool_metric(query->pool, METRIC_POOL_BUSY_READ), -1);
 	h2o_timeout_unlink(&query->deadline);
 	query->pool = NULL;
 	query->done(query, outcome, result);
@@ -159,6 +169,7 @@ unqueue(PgQuery *query)
 {
 	h2o_linklist_unlink(&query->link);
 	query->pool->queued--;
+	metrics_add(pool_metric(query->pool, METRIC_POOL_QUEUE_READ), -1);
 }
 
 static void
@@ -179,8 +190,10 @@ on_deadline(h2o_timeout_entry_t *entry)
 }
 
 /*
- * choose_conn finds the connection with the fewest queries in flight, but
- * takes one whose oldest query is slow only if there is no other.
+ * choose_conn fills one connection up to half its depth before it takes the
+ * next, since a backend that is awake answers several queries for one wake-up;
+ * beyond that it takes the one with the fewest in flight. One whose oldest
+ * query is slow is taken only if there is no other.
  */
 static PgConn *
 choose_conn(PgPool *pool)
@@ -198,6 +211,8 @@ choose_conn(PgPool *pool)
 			continue;
 		if (conn->count > 0 && now - conn->since > SLOW_QUERY)
 			load += conn->depth;
+		if (load < conn->depth / 2)
+			return conn;
 		if (best == NULL || load < best_load)
 		{
 			best = conn;
@@ -235,17 +250,19 @@ on_ready(PgConn *conn)
 	if (pc->failures > 0)
 		log_message(LOG_INFO, NULL, "database connection is back");
 	pc->failures = 0;
+	pc->was_up = true;
+	metrics_add(pool_metric(pc->pool, METRIC_POOL_UP_READ), 1);
 	if (pc->pool->options.on_ready)
 		pc->pool->options.on_ready(pc->pool->options.data);
 	pump(pc->pool);
 }
 
 static void
-on_notify(PgConn *conn)
+on_notify(PgConn *conn, const char *channel, const char *payload)
 {
 	PgPool *pool = ((PoolConn *) conn)->pool;
 
-	pool->options.on_notify(pool->options.data);
+	pool->options.on_notify(pool->options.data, channel, payload);
 }
 
 /* on_down plans the next attempt; with no connection left, nobody waits in the queue. */
@@ -263,6 +280,14 @@ on_down(PgConn *conn, const char *reason)
 	pc->failures++;
 	pc->retry_at = h2o_now(pool->loop) + delay / 2 + (unsigned) (erand48(pool->random) * delay / 2);
 	arm_tick(pool);
+	if (pc->was_up)
+	{
+		pc->was_up = false;
+		metrics_add(pool_metric(pool, METRIC_POOL_UP_READ), -1);
+		metrics_add(METRIC_DATABASE_LOST, 1);
+		if (pool->options.on_down)
+			pool->options.on_down(pool->options.data);
+	}
 	while (!pg_pool_is_ready(pool) && !h2o_linklist_is_empty(&pool->queue))
 	{
 		PgQuery *query = H2O_STRUCT_FROM_MEMBER(PgQuery, link, pool->queue.next);
@@ -332,8 +357,12 @@ pg_pool_submit(PgPool *pool, PgQuery *query)
 	PgConn *conn = choose_conn(pool);
 
 	if (conn == NULL && (pool->queued >= pool->options.queue_limit || !pg_pool_is_ready(pool)))
+	{
+		metrics_add(pool_metric(pool, METRIC_POOL_REFUSED_READ), 1);
 		return false;
+	}
 	query->pool = pool;
+	metrics_add(pool_metric(pool, METRIC_POOL_BUSY_READ), 1);
 	query->conn = NULL;
 	memset(&query->link, 0, sizeof(query->link));
 	memset(&query->deadline, 0, sizeof(query->deadline));
@@ -346,6 +375,8 @@ pg_pool_submit(PgPool *pool, PgQuery *query)
 	{
 		h2o_linklist_insert(&pool->queue, &query->link);
 		pool->queued++;
+		metrics_add(pool_metric(pool, METRIC_POOL_QUEUE_READ), 1);
+		metrics_add(pool_metric(pool, METRIC_POOL_WAITED_READ), 1);
 	}
 	return true;
 }
@@ -357,6 +388,7 @@ pg_pool_abandon(PgQuery *query)
 	if (query->pool == NULL)
 		return;
 	h2o_timeout_unlink(&query->deadline);
+	metrics_add(pool_metric(query->pool, METRIC_POOL_BUSY_READ), -1);
 	if (query->conn)
 		pg_conn_abandon(query);
 	else

@@ -10,6 +10,9 @@
 
 #include "pg_conn.h"
 
+/* after the kinds of catalog.h */
+#define POOL_KIND_LISTEN 4
+
 typedef struct PgPoolOptions
 {
 	const char *url;
@@ -19,8 +22,10 @@ typedef struct PgPoolOptions
 	int			queue_limit;
 	int			statement_timeout; /* milliseconds */
 	int			query_timeout;	   /* milliseconds, waiting included; more than statement_timeout */
+	int			kind;			   /* its place among the pools' metrics */
 	void (*on_ready)(void *data);
-	void (*on_notify)(void *data);
+	void (*on_down)(void *data);
+	void (*on_notify)(void *data, const char *channel, const char *payload);
 	void *data;
 } PgPoolOptions;
 

@@ -16,6 +16,9 @@
 #include <string.h>
 
 #include "buffer.h"
+#include "etag.h"
+#include "hash.h"
+#include "pack.h"
 
 #define RETRY_AFTER 1 /* seconds; what a client waits when the server is too busy */
 
@@ -44,6 +47,8 @@ reason_phrase(int status)
 			return "Accepted";
 		case 204:
 			return "No Content";
+		case 304:
+			return "Not Modified";
 		case 400:
 			return "Bad Request";
 		case 401:
@@ -56,6 +61,8 @@ reason_phrase(int status)
 			return "Method Not Allowed";
 		case 409:
 			return "Conflict";
+		case 412:
+			return "Precondition Failed";
 		case 413:
 			return "Content Too Large";
 		case 415:
@@ -75,18 +82,111 @@ reason_phrase(int status)
 	}
 }
 
+/* an origin whose pages may call */
+static const char *origins = "";
+
+void
+respond_configure(const char *allowed)
+{
+	origins = allowed;
+}
+
+static bool
+origin_is_allowed(h2o_iovec_t origin)
+{
+	const char *listed = origins;
+
+	while (*listed != '\0')
+	{
+		size_t len = strcspn(listed, ",");
+
+		if (len == origin.len && memcmp(listed, origin.base, len) == 0)
+			return true;
+		listed += len + (listed[len] == ',' ? 1 : 0);
+	}
+	return false;
+}
+
 static void
-add_fixed_headers(h2o_req_t *req, const char *request_id)
+add_header(h2o_req_t *req, const char *name, size_t name_len, const char *value, size_t len)
+{
+	h2o_add_header_by_str(&req->pool, &req->res.headers, name, name_len, 0, NULL, value, len);
+}
+
+/* add_number adds a header whose value is a number. */
+static void
+add_number(h2o_req_t *req, const char *name, size_t name_len, uint64_t number)
+{
+	Buffer buffer;
+
+	buffer_init(&buffer, &req->pool, 20);
+	buffer_append_number(&buffer, number);
+	add_header(req, name, name_len, buffer.data, buffer.len);
+}
+
+/* allow_origin lets the page read the answer, if its origin is one of the list; true if it is. */
+static bool
+allow_origin(h2o_req_t *req)
+{
+	ssize_t		index = h2o_find_header_by_str(&req->headers, H2O_STRLIT("origin"), -1);
+	h2o_iovec_t origin;
+
+	if (index == -1 || !origin_is_allowed(req->headers.entries[index].value))
+		return false;
+	origin = req->headers.entries[index].value;
+	add_header(req, H2O_STRLIT("access-control-allow-origin"), origin.base, origin.len);
+	return true;
+}
+
+static void
+add_limit_headers(h2o_req_t *req, const LimitState *limit)
+{
+	Buffer buffer;
+
+	buffer_init(&buffer, &req->pool, 64);
+	buffer_append_char(&buffer, '"');
+	buffer_append_text(&buffer, limit->name);
+	buffer_append_text(&buffer, "\";r=");
+	buffer_append_number(&buffer, (uint64_t) limit->remaining);
+	buffer_append_text(&buffer, ";t=");
+	buffer_append_number(&buffer, (uint64_t) limit->reset);
+	add_header(req, H2O_STRLIT("ratelimit"), buffer.data, buffer.len);
+	add_header(req, H2O_STRLIT("ratelimit-policy"), limit->policy, strlen(limit->policy));
+	add_number(req, H2O_STRLIT("x-ratelimit-limit"), (uint64_t) limit->limit);
+	add_number(req, H2O_STRLIT("x-ratelimit-remaining"), (uint64_t) limit->remaining);
+	add_number(req, H2O_STRLIT("x-ratelimit-reset"), (uint64_t) limit->reset);
+}
+
+/* add_fixed_headers adds what every answer has; call is NULL for an error that h2o made itself. */
+static void
+add_fixed_headers(h2o_req_t *req, const Call *call, const char *request_id)
 {
 	h2o_headers_t *headers = &req->res.headers;
 
-	h2o_vector_reserve(&req->pool, headers, headers->size + 8);
+	h2o_vector_reserve(&req->pool, headers, headers->size + 24);
 	for (size_t i = 0; i < sizeof(security_headers) / sizeof(security_headers[0]); i++)
 	{
-		headers->entries[headers->size++] = (h2o_header_t){&security_headers[i].name, NULL, security_headers[i].value};
+		const FixedHeader *header = &security_headers[i];
+
+		/* a page has a content security policy of its own */
+		if (h2o_find_header_by_str(headers, header->name.base, header->name.len, -1) == -1)
+			headers->entries[headers->size++] = (h2o_header_t){&security_headers[i].name, NULL, header->value};
 	}
-	if (request_id)
-		h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, NULL, request_id, strlen(request_id));
+	if (req->scheme == &H2O_URL_SCHEME_HTTPS)
+		add_header(req, H2O_STRLIT("strict-transport-security"), H2O_STRLIT("max-age=31536000"));
+	add_header(req, H2O_STRLIT("x-request-id"), request_id, strlen(request_id));
+	if (call && call->limit.limit > 0)
+		add_limit_headers(req, &call->limit);
+	if (*origins != '\0')
+	{
+		if (allow_origin(req))
+			add_header(req, H2O_STRLIT("access-control-expose-headers"),
+					   H2O_STRLIT("etag, link, retry-after, x-request-id, idempotency-replayed, ratelimit, "
+								  "ratelimit-policy, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, "
+								  "x-cache, age"));
+		if (h2o_find_header(headers, H2O_TOKEN_VARY, -1) == -1)
+			h2o_add_header(&req->pool, headers, H2O_TOKEN_VARY, NULL, H2O_STRLIT("origin"));
+	}
 	if (h2o_find_header(headers, H2O_TOKEN_CACHE_CONTROL, -1) == -1)
 		h2o_add_header(&req->pool, headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-store"));
 }
@@ -113,13 +213,133 @@ respond_body(Call *call, int status, const char *content_type, h2o_iovec_t *part
 		len += parts[i].len;
 	req->res.status = status;
 	req->res.reason = reason_phrase(status);
-	if (status != 204)
+	if (status != 204 && status != 304)
 		req->res.content_length = len;
 	if (nparts > 0)
 		h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type, strlen(content_type));
-	add_fixed_headers(req, call->request_id);
+	add_fixed_headers(req, call, call->request_id);
 	h2o_start_response(req, &generator);
-	h2o_send(req, parts, call->is_head || status == 204 ? 0 : nparts, H2O_SEND_STATE_FINAL);
+	h2o_send(req, parts, call->is_head || status == 204 || status == 304 ? 0 : nparts, H2O_SEND_STATE_FINAL);
+}
+
+/* respond_etag is the tag of a body, as etag.h says. */
+void
+respond_etag(h2o_iovec_t body, char etag[40])
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned char	  digest[SHA256_LENGTH];
+
+	hash_sha256(body.base, body.len, digest);
+	for (int i = 0; i < RENTAL_ETAG_BYTES; i++)
+	{
+		etag[2 * i] = hex[digest[i] >> 4];
+		etag[2 * i + 1] = hex[digest[i] & 15];
+	}
+	etag[2 * RENTAL_ETAG_BYTES] = '\0';
+}
+
+/* respond_packs: the client takes gzip. */
+bool
+respond_packs(Call *call)
+{
+	const h2o_headers_t *headers = &call->req->headers;
+	ssize_t				 index = h2o_find_header(headers, H2O_TOKEN_ACCEPT_ENCODING, -1);
+
+	return index != -1 && pack_is_accepted(headers->entries[index].value.base, headers->entries[index].value.len);
+}
+
+/* none_match_holds: If-None-Match names the tag, in any of its forms. */
+static bool
+none_match_holds(Call *call, const char *etag)
+{
+	const h2o_headers_t *headers = &call->req->headers;
+	ssize_t				 index = h2o_find_header(headers, H2O_TOKEN_IF_NONE_MATCH, -1);
+	h2o_iovec_t			 value;
+
+	if (index == -1)
+		return false;
+	value = headers->entries[index].value;
+	if (value.len == 1 && *value.base == '*')
+		return true;
+	/* a tag has a fixed length and stands in quotes, so nothing else can contain it by chance */
+	return memmem(value.base, value.len, etag, strlen(etag)) != NULL;
+}
+
+/* respond_representation sends an answer that the client may already have. */
+void
+respond_representation(Call *call, const Representation *representation)
+{
+	static const h2o_iovec_t varies[2][2] = {
+		{{H2O_STRLIT("accept-encoding")}, {H2O_STRLIT("origin, accept-encoding")}},
+		{{H2O_STRLIT("authorization, accept-encoding")}, {H2O_STRLIT("origin, authorization, accept-encoding")}}};
+	h2o_req_t  *req = call->req;
+	h2o_iovec_t body = representation->body;
+	h2o_iovec_t vary = varies[representation->shared][*origins != '\0'];
+	Buffer		tag;
+
+	buffer_init(&tag, &req->pool, 48);
+	buffer_append_char(&tag, '"');
+	buffer_append_text(&tag, representation->etag);
+	if (representation->packed.len > 0)
+	{
+		buffer_append_text(&tag, RENTAL_ETAG_PACKED);
+		body = representation->packed;
+	}
+	buffer_append_char(&tag, '"');
+	h2o_vector_reserve(&req->pool, &req->res.headers, req->res.headers.size + 28);
+	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, tag.data, tag.len);
+	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_VARY, NULL, vary.base, vary.len);
+	/* caches keep nothing else: that is added with the fixed headers */
+	if (representation->shared)
+		h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("public, no-cache"));
+	if (representation->cache)
+	{
+		add_header(req, H2O_STRLIT("x-cache"), representation->cache, strlen(representation->cache));
+		if (representation->age > 0 || strcmp(representation->cache, "HIT") == 0)
+			add_number(req, H2O_STRLIT("age"), representation->age);
+	}
+	if (none_match_holds(call, representation->etag))
+	{
+		respond_body(call, 304, NULL, NULL, 0);
+		return;
+	}
+	if (representation->packed.len > 0)
+		h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_ENCODING, NULL, H2O_STRLIT("gzip"));
+	respond_body(call, 200, representation->content_type, &body, 1);
+}
+
+/* respond_preflight answers a browser that asks what a page may send. */
+void
+respond_preflight(Call *call, const char *methods)
+{
+	const h2o_headers_t *headers = &call->req->headers;
+	ssize_t				 index = h2o_find_header_by_str(headers, H2O_STRLIT("origin"), -1);
+
+	respond_header(call, "allow", methods);
+	if (index != -1 && origin_is_allowed(headers->entries[index].value) &&
+		h2o_find_header_by_str(headers, H2O_STRLIT("access-control-request-method"), -1) != -1)
+	{
+		respond_header(call, "access-control-allow-methods", methods);
+		respond_header(call, "access-control-allow-headers",
+					   "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, "
+					   "traceparent, x-request-id");
+		respond_header(call, "access-control-max-age", "600");
+	}
+	respond_body(call, 204, NULL, NULL, 0);
+}
+
+/* respond_stream begins an answer without an end; the generator sends its parts. */
+void
+respond_stream(Call *call, const char *content_type, h2o_generator_t *generator)
+{
+	h2o_req_t *req = call->req;
+
+	req->res.status = 200;
+	req->res.reason = reason_phrase(200);
+	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type, strlen(content_type));
+	add_header(req, H2O_STRLIT("x-accel-buffering"), H2O_STRLIT("no"));
+	add_fixed_headers(req, call, call->request_id);
+	h2o_start_response(req, generator);
 }
 
 static void
@@ -231,18 +451,22 @@ on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
 	if (call_find(req) == NULL)
 	{
 		const ErrorEntry *entry = error_entry(req->res.status == 413 ? ERROR_payload_too_large : ERROR_bad_request);
-		Problem			  problem = {req->res.status, entry->name, entry->title, NULL, NULL, 0};
-		ReplaceStream	 *stream = (ReplaceStream *) h2o_add_ostream(req, sizeof(ReplaceStream), slot);
+		const char		 *detail =
+			  req->res.status == 413 ? "the body is larger than this server takes" : "the message is badly framed";
+		Problem		   problem = {req->res.status, entry->name, entry->title, detail, NULL, 0};
+		char		  *request_id = h2o_mem_alloc_pool(&req->pool, REQUEST_ID_MAX_LENGTH + 1);
+		ReplaceStream *stream = (ReplaceStream *) h2o_add_ostream(req, sizeof(ReplaceStream), slot);
 
+		request_id_make(request_id);
 		stream->super.do_send = send_replacement;
-		stream->body = problem_document(req, &problem, NULL);
+		stream->body = problem_document(req, &problem, request_id);
 		slot = &stream->super.next;
 		req->res.reason = reason_phrase(req->res.status);
 		req->res.content_length = stream->body.len;
 		memset(&req->res.headers, 0, sizeof(req->res.headers));
 		h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,
 					   H2O_STRLIT("application/problem+json"));
-		add_fixed_headers(req, NULL);
+		add_fixed_headers(req, NULL, request_id);
 	}
 	h2o_setup_next_ostream(req, slot);
 }

@@ -6,8 +6,9 @@
  * Owns one h2o loop a thread with everything that lives in it; threads share
  * nothing but the listening address and the published catalog.  Answers the
  * two health checks, refuses what is badly framed and hands every other
- * request to call.c.  HTTP/1.1 only: libh2o 2.2 lacks the defence against
- * HTTP/2 rapid reset.
+ * request to call.c.  HTTP/1.1 unless HTTP/2 is chosen, which needs TLS:
+ * libh2o 2.2 lacks the defence against HTTP/2 rapid reset, so requests in
+ * flight are counted here.  Operators have a listener of their own.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,15 +30,41 @@
 
 #include <h2o.h>
 #include <h2o/http1.h>
+#include <h2o/http2.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 
+#include "buffer.h"
 #include "call.h"
 #include "framing.h"
 #include "loader.h"
 #include "log.h"
+#include "metrics.h"
 #include "respond.h"
+#include "static.h"
 
 #define ACCEPT_BATCH   16
-#define RESERVED_FILES 256 /* descriptors that are not for clients */
+#define RESERVED_FILES 256	/* descriptors that are not for clients */
+#define MAX_IN_FLIGHT  4096 /* requests of one thread */
+#define ADMIN_WORKER   0	/* whose thread serves operators */
+
+/* what one thread has to tell another */
+typedef enum MessageKind
+{
+	MESSAGE_DRAIN,
+	MESSAGE_TLS,	 /* there is a new certificate */
+	MESSAGE_EVENT,	 /* for streams */
+	MESSAGE_REVOKED, /* streams may have to end */
+	MESSAGE_REJOIN	 /* events may have been missed: streams end and come back */
+} MessageKind;
+
+typedef struct Message
+{
+	h2o_multithread_message_t super;
+	MessageKind				  kind;
+	SSL_CTX					 *tls;
+	char					  text[];
+} Message;
 
 typedef struct Worker
 {
@@ -46,6 +73,8 @@ typedef struct Worker
 	h2o_accept_ctx_t		   accept;
 	int						   listen_fd;
 	h2o_socket_t			  *listener;
+	h2o_accept_ctx_t		   admin_accept;
+	h2o_socket_t			  *admin_listener; /* of one worker only */
 	CallContext				   calls;
 	Loader					  *loader; /* of the first worker only */
 	int						   connections;
@@ -60,6 +89,10 @@ typedef struct Worker
 
 static const Config		*config;
 static h2o_globalconf_t	 globals;
+static h2o_hostconf_t	*public_hosts[2];
+static h2o_hostconf_t	*admin_hosts[2];
+static int				 admin_fd = -1;
+static SSL_CTX			*first_tls; /* for the threads to begin with */
 static Worker			*workers;
 static int				 nworkers;
 static pthread_barrier_t started;  /* by all threads: from then on they can be woken */
@@ -127,15 +160,43 @@ on_request(h2o_handler_t *handler, h2o_req_t *req)
 	Worker			   *worker = worker_of(req);
 	Call			   *call = call_create(req, &worker->calls);
 	const h2o_buffer_t *input = req->conn->callbacks->get_socket(req->conn)->input;
-	const char		   *flaw = framing_check(input->bytes, input->size);
+	const char		   *flaw = req->version < 0x200 ? framing_check(input->bytes, input->size) : NULL;
 
 	/* whatever a body's length was taken for, what follows it is never read as a request */
 	if (req->entity.base || flaw || worker->draining)
 		req->http1_is_persistent = 0;
 	if (flaw)
 		respond_error(call, ERROR_bad_request, NULL, "%s", flaw);
-	else if (!answer_health(worker, call))
-		call_run(call);
+	else if (!answer_health(worker, call) && !static_answer(call))
+	{
+		if (worker->calls.in_flight > MAX_IN_FLIGHT + (int) worker->max_connections)
+			respond_error(call, ERROR_unavailable, NULL, "too many requests are under way");
+		else
+			call_run(call);
+	}
+	return 0;
+}
+
+/* on_admin_request answers operators: metrics and health, nothing else. */
+static int
+on_admin_request(h2o_handler_t *handler, h2o_req_t *req)
+{
+	Worker	   *worker = worker_of(req);
+	Call	   *call = call_create(req, &worker->calls);
+	Buffer		buffer;
+	h2o_iovec_t body;
+
+	if (answer_health(worker, call))
+		return 0;
+	if (!h2o_memis(req->input.path.base, req->input.path.len, H2O_STRLIT("/metrics")))
+	{
+		respond_error(call, ERROR_not_found, NULL, "there is nothing at this path");
+		return 0;
+	}
+	buffer_init(&buffer, &req->pool, 16384);
+	metrics_write(&buffer);
+	body = h2o_iovec_init(buffer.data, buffer.len);
+	respond_body(call, 200, "text/plain; version=0.0.4; charset=utf-8", &body, 1);
 	return 0;
 }
 
@@ -145,6 +206,13 @@ on_connection_close(void *data)
 	Worker *worker = data;
 
 	worker->connections--;
+	metrics_add(METRIC_CONNECTIONS, -1);
+}
+
+static void
+on_admin_connection_close(void *data)
+{
+	metrics_add(METRIC_CONNECTIONS, -1);
 }
 
 /* a closed connection whose client is still sending: kept for reading what comes to nothing */
@@ -199,6 +267,7 @@ linger(Worker *worker, h2o_req_t *req)
 	lingerer->socket->on_close.data = worker;
 	lingerer->timeout.cb = on_linger_timeout;
 	worker->connections++;
+	metrics_add(METRIC_CONNECTIONS, 1);
 	h2o_timeout_link(worker->http.loop, &worker->http.one_sec_timeout, &lingerer->timeout);
 	h2o_socket_read_start(lingerer->socket, on_linger_read);
 }
@@ -219,11 +288,13 @@ on_log(h2o_logger_t *logger, h2o_req_t *req)
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		access.microseconds = ((uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec - call->started) / 1000;
 		access.request_id = call->request_id;
+		access.trace_id = call->trace_id[0] != '\0' ? call->trace_id : NULL;
 		access.route = call->endpoint ? call->endpoint->path : NULL;
 		access.user = call->actor.known ? call->actor.user_id : NULL;
 		access.client = call->client[0] != '\0' ? call->client : NULL;
+		metrics_request(call->endpoint ? call->endpoint->route : 0, access.status, access.microseconds);
 	}
-	else
+	else if (req->version < 0x200 && req->scheme != &H2O_URL_SCHEME_HTTPS)
 		linger(worker_of(req), req); /* an error of h2o itself: the body was not read to its end */
 	log_access(&access);
 }
@@ -240,6 +311,7 @@ configure_http(void)
 	globals.max_request_entity_size = (size_t) config->max_body;
 	globals.http1.req_timeout = (uint64_t) config->client_timeout;
 	globals.http1.upgrade_to_http2 = 0;
+	globals.http2.idle_timeout = (uint64_t) config->client_timeout;
 	host = h2o_config_register_host(&globals, h2o_iovec_init(H2O_STRLIT("default")), 65535);
 
 	/* everything comes by the fallback path, h2o's own errors before routing as well */
@@ -247,6 +319,51 @@ configure_http(void)
 	h2o_create_handler(path, sizeof(h2o_handler_t))->on_req = on_request;
 	h2o_create_logger(path, sizeof(h2o_logger_t))->log_access = on_log;
 	respond_register(path);
+	public_hosts[0] = host;
+
+	host = h2o_config_register_host(&globals, h2o_iovec_init(H2O_STRLIT("operators")), 65535);
+	path = &host->fallback_path;
+	h2o_create_handler(path, sizeof(h2o_handler_t))->on_req = on_admin_request;
+	respond_register(path);
+	admin_hosts[0] = host;
+}
+
+/* tls_load reads the certificate and its key.  NULL: problem says why. */
+static SSL_CTX *
+tls_load(const Config *settings, const char **problem)
+{
+	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+
+	*problem = NULL;
+	if (tls == NULL)
+		*problem = "cannot begin";
+	else if (SSL_CTX_use_certificate_chain_file(tls, settings->tls_cert) != 1)
+		*problem = "cannot read the certificate";
+	else if (SSL_CTX_use_PrivateKey_file(tls, settings->tls_key, SSL_FILETYPE_PEM) != 1)
+		*problem = "cannot read the key, or it does not belong to the certificate";
+	if (*problem)
+	{
+		ERR_clear_error();
+		SSL_CTX_free(tls);
+		return NULL;
+	}
+	SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
+	SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+	if (settings->http2)
+		h2o_ssl_register_alpn_protocols(tls, h2o_http2_alpn_protocols);
+	return tls;
+}
+
+const char *
+server_check_tls(const Config *settings)
+{
+	const char *problem;
+
+	if (settings->tls_cert == NULL)
+		return NULL;
+	SSL_CTX_free(tls_load(settings, &problem));
+	return problem;
 }
 
 static void
@@ -270,10 +387,24 @@ on_accept(h2o_socket_t *listener, const char *err)
 		if (socket == NULL)
 			return;
 		worker->connections++;
+		metrics_add(METRIC_CONNECTIONS, 1);
 		socket->on_close.cb = on_connection_close;
 		socket->on_close.data = worker;
 		h2o_accept(&worker->accept, socket);
 	}
+}
+
+static void
+on_admin_accept(h2o_socket_t *listener, const char *err)
+{
+	Worker		 *worker = listener->data;
+	h2o_socket_t *socket;
+
+	if (err || (socket = h2o_evloop_socket_accept(listener)) == NULL)
+		return;
+	metrics_add(METRIC_CONNECTIONS, 1);
+	socket->on_close.cb = on_admin_connection_close;
+	h2o_accept(&worker->admin_accept, socket);
 }
 
 static void
@@ -314,7 +445,50 @@ on_drain_tick(h2o_timeout_entry_t *entry)
 		h2o_timeout_link(worker->http.loop, &worker->http.hundred_ms_timeout, &worker->drain_tick);
 }
 
-/* on_wake: the main thread wants this one to drain. */
+static void
+drain(Worker *worker)
+{
+	if (worker->draining)
+		return;
+	worker->draining = true;
+	worker->drain_until = h2o_now(worker->http.loop) + (uint64_t) config->drain_timeout;
+	stream_hub_close(worker->calls.streams);
+	/* who has connected already is served */
+	on_accept(worker->listener, NULL);
+	h2o_socket_close(worker->listener);
+	worker->listener = NULL;
+	if (worker->admin_listener)
+		h2o_socket_close(worker->admin_listener);
+	worker->admin_listener = NULL;
+	h2o_context_request_shutdown(&worker->http);
+	worker->drain_tick.cb = on_drain_tick;
+	h2o_timeout_link(worker->http.loop, &worker->http.hundred_ms_timeout, &worker->drain_tick);
+}
+
+static void
+take_message(Worker *worker, Message *message)
+{
+	switch (message->kind)
+	{
+		case MESSAGE_DRAIN:
+			drain(worker);
+			break;
+		case MESSAGE_TLS:
+			SSL_CTX_free(worker->accept.ssl_ctx);
+			worker->accept.ssl_ctx = message->tls;
+			break;
+		case MESSAGE_EVENT:
+			stream_hub_event(worker->calls.streams, message->text);
+			break;
+		case MESSAGE_REVOKED:
+			stream_hub_check(worker->calls.streams);
+			break;
+		case MESSAGE_REJOIN:
+			stream_hub_end(worker->calls.streams);
+			break;
+	}
+}
+
 static void
 on_wake(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 {
@@ -322,22 +496,51 @@ on_wake(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 
 	while (!h2o_linklist_is_empty(messages))
 	{
-		h2o_linklist_t *link = messages->next;
+		Message *message = H2O_STRUCT_FROM_MEMBER(Message, super.link, messages->next);
 
-		h2o_linklist_unlink(link);
-		free(H2O_STRUCT_FROM_MEMBER(h2o_multithread_message_t, link, link));
+		h2o_linklist_unlink(&message->super.link);
+		take_message(worker, message);
+		free(message);
 	}
-	if (worker->draining)
-		return;
-	worker->draining = true;
-	worker->drain_until = h2o_now(worker->http.loop) + (uint64_t) config->drain_timeout;
-	/* who has connected already is served */
-	on_accept(worker->listener, NULL);
-	h2o_socket_close(worker->listener);
-	worker->listener = NULL;
-	h2o_context_request_shutdown(&worker->http);
-	worker->drain_tick.cb = on_drain_tick;
-	h2o_timeout_link(worker->http.loop, &worker->http.hundred_ms_timeout, &worker->drain_tick);
+}
+
+/* tell_all sends a message to every thread, the own one included. */
+static void
+tell_all(MessageKind kind, const char *text, SSL_CTX *tls)
+{
+	for (int i = 0; i < nworkers; i++)
+	{
+		Message *message = h2o_mem_alloc(sizeof(*message) + strlen(text) + 1);
+
+		memset(message, 0, sizeof(*message));
+		message->kind = kind;
+		strcpy(message->text, text);
+		message->tls = tls;
+		if (tls)
+			SSL_CTX_up_ref(tls);
+		h2o_multithread_send_message(&workers[i].wake, &message->super);
+	}
+}
+
+/* on_listening: while nobody listens, what the cache has may be stale, and events go by. */
+static void
+on_listening(bool listening)
+{
+	cache_enable(listening);
+	if (!listening)
+		tell_all(MESSAGE_REJOIN, "", NULL);
+}
+
+static void
+on_event(const char *payload)
+{
+	tell_all(MESSAGE_EVENT, payload, NULL);
+}
+
+static void
+on_revoked(void)
+{
+	tell_all(MESSAGE_REVOKED, "", NULL);
 }
 
 static void
@@ -351,14 +554,22 @@ create_pools(Worker *worker)
 		.query_timeout = config->request_timeout,
 	};
 
+	options.kind = POOL_WRITE;
 	options.connections = config->write_connections;
 	worker->calls.pools[POOL_WRITE] = pg_pool_create(&worker->http, &options);
+	options.kind = POOL_PASSWORD;
 	options.connections = config->password_connections;
 	worker->calls.pools[POOL_PASSWORD] = pg_pool_create(&worker->http, &options);
+	options.kind = POOL_READ;
 	options.connections = config->read_connections;
 	options.depth = config->pipeline_depth;
 	options.read_only = true;
 	worker->calls.pools[POOL_READ] = pg_pool_create(&worker->http, &options);
+	if (config->read_database_url == NULL)
+		return;
+	options.kind = POOL_REPLICA;
+	options.url = config->read_database_url;
+	worker->calls.pools[POOL_REPLICA] = pg_pool_create(&worker->http, &options);
 }
 
 /* worker_init makes what belongs to the thread; h2o's sockets must be made by their own thread. */
@@ -369,22 +580,38 @@ worker_init(Worker *worker)
 	call_context_init(&worker->calls, worker->http.loop);
 	h2o_multithread_register_receiver(worker->http.queue, &worker->wake, on_wake);
 	worker->accept.ctx = &worker->http;
-	worker->accept.hosts = globals.hosts;
+	worker->accept.hosts = public_hosts;
+	if (first_tls)
+	{
+		SSL_CTX_up_ref(first_tls);
+		worker->accept.ssl_ctx = first_tls;
+	}
+	worker->calls.streams = stream_hub_create(&worker->http, config->heartbeat);
 	worker->listener = h2o_evloop_socket_create(worker->http.loop, worker->listen_fd, H2O_SOCKET_FLAG_DONT_READ);
 	worker->listener->data = worker;
+	if (admin_fd >= 0 && worker == &workers[ADMIN_WORKER])
+	{
+		worker->admin_accept.ctx = &worker->http;
+		worker->admin_accept.hosts = admin_hosts;
+		worker->admin_listener = h2o_evloop_socket_create(worker->http.loop, admin_fd, H2O_SOCKET_FLAG_DONT_READ);
+		worker->admin_listener->data = worker;
+	}
 	create_pools(worker);
 }
 
 static void *
 worker_main(void *data)
 {
-	Worker *worker = data;
+	static const LoaderHooks hooks = {on_listening, on_event, on_revoked};
+	Worker					*worker = data;
 
 	worker_init(worker);
 	pthread_barrier_wait(&started);
 	if (worker == &workers[0])
-		worker->loader = loader_start(&worker->http, config);
+		worker->loader = loader_start(&worker->http, config, &hooks);
 	h2o_socket_read_start(worker->listener, on_accept);
+	if (worker->admin_listener)
+		h2o_socket_read_start(worker->admin_listener, on_admin_accept);
 	while (!worker->finished)
 	{
 		h2o_evloop_run(worker->http.loop, INT32_MAX);
@@ -396,7 +623,10 @@ worker_main(void *data)
 		if (worker->loader)
 			loader_stop(worker->loader);
 		for (int i = 0; i < POOL_COUNT; i++)
-			pg_pool_close(worker->calls.pools[i]);
+		{
+			if (worker->calls.pools[i])
+				pg_pool_close(worker->calls.pools[i]);
+		}
 	}
 	else
 		log_message(LOG_WARNING, NULL, "%d requests were cut off", worker->calls.in_flight);
@@ -408,7 +638,7 @@ worker_main(void *data)
 }
 
 static int
-open_listener(void)
+open_listener(const char *bind_to, int number)
 {
 	struct addrinfo	 hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST};
 	struct addrinfo *address;
@@ -418,8 +648,8 @@ open_listener(void)
 	int				 fd;
 	int				 status;
 
-	snprintf(port, sizeof(port), "%d", config->port);
-	status = getaddrinfo(config->bind, port, &hints, &address);
+	snprintf(port, sizeof(port), "%d", number);
+	status = getaddrinfo(bind_to, port, &hints, &address);
 	if (status != 0)
 		die("cannot use the address", gai_strerror(status));
 	fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -462,7 +692,22 @@ server_start(const Config *settings)
 	config = settings;
 	nworkers = config->threads;
 	max_connections = connection_limit();
-	listen_fd = open_listener();
+	static_load(config->docs_dir);
+	listen_fd = open_listener(config->bind, config->port);
+	if (config->admin_port != 0)
+		admin_fd = open_listener(config->admin_bind, config->admin_port);
+	if (config->tls_cert)
+	{
+		const char *problem;
+
+		first_tls = tls_load(config, &problem);
+		if (problem)
+			die("TLS", problem);
+	}
+	respond_configure(config->cors_origins);
+	call_configure(config->trusted_hops);
+	cache_init((size_t) config->cache_bytes);
+	revoke_init(config->access_ttl);
 	configure_http();
 	workers = h2o_mem_alloc(sizeof(Worker) * (size_t) nworkers);
 	memset(workers, 0, sizeof(Worker) * (size_t) nworkers);
@@ -490,13 +735,26 @@ server_start(const Config *settings)
 void
 server_drain(void)
 {
-	for (int i = 0; i < nworkers; i++)
-	{
-		h2o_multithread_message_t *message = h2o_mem_alloc(sizeof(*message));
+	tell_all(MESSAGE_DRAIN, "", NULL);
+}
 
-		memset(message, 0, sizeof(*message));
-		h2o_multithread_send_message(&workers[i].wake, message);
+/* server_reload reads the certificate again; connections that there are keep theirs. */
+void
+server_reload(void)
+{
+	const char *problem;
+	SSL_CTX	   *tls;
+
+	if (config->tls_cert == NULL)
+		return;
+	tls = tls_load(config, &problem);
+	if (tls == NULL)
+	{
+		log_message(LOG_ERROR, NULL, "the certificate stays what it was: %s", problem);
+		return;
 	}
+	tell_all(MESSAGE_TLS, "", tls);
+	SSL_CTX_free(tls);
 }
 
 /* server_join waits until every thread has finished. */

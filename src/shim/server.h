@@ -10,8 +10,10 @@
 
 #include "config.h"
 
-extern void server_start(const Config *config);
-extern void server_drain(void);
-extern void server_join(void);
+extern void		   server_start(const Config *config);
+extern void		   server_drain(void);
+extern const char *server_check_tls(const Config *config);
+extern void		   server_reload(void);
+extern void		   server_join(void);
 
 #endif

@@ -22,7 +22,7 @@ use Time::HiRes qw(sleep time);
 our @EXPORT = qw(call expect problem_flaws refused snapshot sql wait_until
   customer vendor demo at product order_body place
   raw_open raw_request raw_read raw_exchange race
-  shim_start shim_stop random_text encode_json true false);
+  shim_start shim_stop shim_port shim_log random_text encode_json true false);
 
 use constant TIMEOUT => 15;
 
@@ -381,6 +381,14 @@ sub race
 
 my %shims;
 
+# shim_port: a port that nobody listens on.
+sub shim_port
+{
+	my $listener = IO::Socket::INET->new(Listen => 1, Proto => 'tcp', LocalAddr => '127.0.0.1') or die "no port: $!";
+
+	return $listener->sockport;
+}
+
 # shim_start %settings: a server of its own on the tests' database, with a key of its own.
 sub shim_start
 {
@@ -413,8 +421,9 @@ sub shim_start
 		exec { $shim_binary } 'rental-shim' or POSIX::_exit(127);
 	}
 	my $shim = { pid => $pid, binary => $shim_binary, url => "http://127.0.0.1:$port", secret => $secret, key => $key, log => $log };
+	$shim->{admin} = "http://127.0.0.1:$settings{RENTAL_ADMIN_PORT}" if $settings{RENTAL_ADMIN_PORT};
 	$shims{$pid} = $shim;
-	wait_until(sub { call('GET', '/readyz', url => $shim->{url})->{status} == 200 })
+	wait_until(sub { call('GET', '/readyz', url => $shim->{admin} // $shim->{url})->{status} == 200 })
 	  or BAIL_OUT('a server of its own did not start: ' . shim_log($shim));
 	return $shim;
 }
