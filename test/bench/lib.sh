@@ -14,7 +14,7 @@ BENCH_TICK_US=$((1000000 / $(getconf CLK_TCK)))
 # bench_ticks PID...: clock ticks of CPU time, user and system, of these processes and all their children,
 # the living and the ended.
 bench_ticks() {
-	cat /proc/[0-9]*/stat 2>/dev/null | awk -v roots="$*" '
+	{ cat /proc/[0-9]*/stat 2>/dev/null || true; } | awk -v roots="$*" '
 		BEGIN { n = split(roots, r, " "); for (i = 1; i <= n; i++) wanted[r[i]] = 1 }
 		{
 			pid = $1

@@ -3,7 +3,7 @@
 # overbooked, by a check in plain SQL, nobody meets a deadlock, and the timelines are sound. Then the same
 # while backends and the postmaster are killed.
 #
-# RACE_ATTEMPTS=6000 in all   RACE_SEED=1   RACE_CRASHES=2
+# RACE_ATTEMPTS=4000 in all   RACE_SEED=1   RACE_CRASHES=2
 use strict;
 use warnings;
 use Cwd 'abs_path';
@@ -14,7 +14,7 @@ use Time::HiRes 'sleep';
 
 my $here = abs_path(dirname(__FILE__));
 my $cluster = "$here/../../script/cluster";
-my $attempts = $ENV{RACE_ATTEMPTS} || 6000;
+my $attempts = $ENV{RACE_ATTEMPTS} || 4000;
 my $seed = $ENV{RACE_SEED} || 1;
 my $crashes = $ENV{RACE_CRASHES} // 2;
 my $dir = tempdir('rental-race-XXXXXX', TMPDIR => 1, CLEANUP => !$ENV{KEEP});
