@@ -211,9 +211,9 @@ chunk_reader_close(ChunkReader *reader)
  */
 bool
 chunk_read(ChunkReader *chunks, const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window,
-		   PieceReader reader, void *arg)
+		   PieceReader look, void *arg)
 {
-	Reading		  reading = {window, window->start, NULL, reader, arg};
+	Reading		  reading = {window, window->start, NULL, look, arg};
 	ScanKeyData	  keys[4];
 	IndexScanDesc scan;
 	bool		  go_on = true;
@@ -673,6 +673,17 @@ chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbef
 		change_locked(&chunks, key, was, apply_shifts(was, &extent, shifts + nbefore, nshifts - nbefore), hold_until,
 					  judge, arg);
 	}
+	chunks_close(&chunks);
+}
+
+/* chunk_lock_head locks the capacity of a product at a location, if it is kept there. */
+void
+chunk_lock_head(const StockKey *key)
+{
+	Chunks chunks;
+
+	chunks_open(&chunks, RowExclusiveLock);
+	lock_row(&chunks, key, DT_NOBEGIN);
 	chunks_close(&chunks);
 }
 

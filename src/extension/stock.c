@@ -314,6 +314,10 @@ judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 				 errhint("Force it to have the shortages listed instead."), errfield("quantity"));
 }
 
+/*
+ * capacity_now computes a capacity from the books. The head is locked first:
+ * whoever held it before us has committed what we must count in.
+ */
 static Timeline *
 capacity_now(const StockKey *key)
 {
@@ -322,6 +326,7 @@ capacity_now(const StockKey *key)
 	Timeline	 *result;
 	MemoryContext old;
 
+	chunk_lock_head(key);
 	plan_run(&capacity_of, VALUE(UUIDPGetDatum(&key->product_id)), VALUE(UUIDPGetDatum(&key->location_id)));
 	value = plan_value(0, 1);
 	old = MemoryContextSwitchTo(caller);

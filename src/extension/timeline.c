@@ -272,6 +272,8 @@ timeline_cut(const TimelineView *timeline, const Period *extent)
 
 /* Text: {base,"time":value,...}, as in {5,"2026-06-01 10:00:00+00":3,"2026-06-02 10:00:00+00":5} */
 
+static void malformed(const char *input) pg_attribute_noreturn();
+
 static void
 malformed(const char *input)
 {
