@@ -60,12 +60,14 @@ CREATE FUNCTION stock_verify(only_product uuid DEFAULT NULL, OUT product_id uuid
 	FROM kept l, timeline_min(l.free, '(,)') AS m(least) WHERE l.level <> CASE WHEN m.least < 0 THEN -1 WHEN m.least < 2 THEN m.least WHEN m.least < 4 THEN 2 WHEN m.least < 8 THEN 3 ELSE 4 END
 	UNION ALL
 	SELECT w.product_id, w.location_id, NULL, NULL, 'a reservation outside all rows'
-	FROM whole w WHERE w.blocked IS NOT NULL AND NOT w.blocked <@ COALESCE((SELECT range_agg(tstzrange(l.lower, l.upper)) FROM kept l
-		WHERE l.product_id = w.product_id AND l.location_id = w.location_id AND l.lower > '-infinity'), '{}')
+	FROM whole w LEFT JOIN (SELECT l.product_id, l.location_id, range_agg(tstzrange(l.lower, l.upper)) AS covered FROM kept l
+		WHERE l.lower > '-infinity' GROUP BY 1, 2) k USING (product_id, location_id)
+	WHERE w.blocked IS NOT NULL AND NOT w.blocked <@ COALESCE(k.covered, '{}')
 	UNION ALL
-	SELECT l.product_id, l.location_id, l.lower, l.upper, 'a hold expires before holds_until'
-	FROM kept l WHERE l.lower > '-infinity' AND l.holds_until > (SELECT min(r.expires_at) FROM reservations r
-		WHERE r.product_id = l.product_id AND r.location_id = l.location_id AND r.state = 'hold' AND r.blocked && tstzrange(l.lower, l.upper))
+	SELECT DISTINCT l.product_id, l.location_id, l.lower, l.upper, 'a hold expires before holds_until'
+	FROM reservations r JOIN timelines l ON l.product_id = r.product_id AND l.location_id = r.location_id
+		AND l.lower > '-infinity' AND r.blocked && tstzrange(l.lower, l.upper)
+	WHERE r.state = 'hold' AND r.expires_at < l.holds_until AND (only_product IS NULL OR r.product_id = only_product)
 $$;
 COMMENT ON FUNCTION stock_verify(uuid) IS
 	'One row for each disagreement between timelines and the stock, units and reservations they are derived from, of one product or all; no row means sound.';
