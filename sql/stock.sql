@@ -32,6 +32,23 @@ SELECT * FROM availability_steps(:p, '[2026-06-09Z,2026-06-21Z)');
 INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked)
 	SELECT :v, :p, :l, 1, 'firm', '[2026-08-01Z,2026-08-02Z)', '[2026-08-01Z,2026-08-02Z)' FROM generate_series(1, 3);
 SELECT availability(:p, '[2026-08-01Z,2026-08-02Z)');
+-- rows that do not fit together
+INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked) VALUES
+	(:v, :p, :l, 1, 'hold', '[2026-08-01Z,2026-08-02Z)', '[2026-08-01Z,2026-08-02Z)');
+INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked, expires_at) VALUES
+	(:v, :p, :l, 1, 'firm', '[2026-08-01Z,2026-08-02Z)', '[2026-08-01Z,2026-08-02Z)', '2026-07-01Z');
+INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked) VALUES
+	(:v, :p, :l, 1, 'firm', '[2026-08-01Z,)', '[2026-08-01Z,)');
+INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked) VALUES
+	(:v, :p, :l, 1, 'released', 'empty', '[2026-08-01Z,2026-08-02Z)');
+INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked) VALUES
+	(:v, :p, :l, 1, 'firm', '[2026-08-01Z,2026-08-03Z)', '[2026-08-01Z,2026-08-02Z)');
+INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked) VALUES
+	(:v, :p, :l, 1, 'firm', '[2026-08-01Z,2026-08-02Z)', '(,2026-08-02Z)');
+INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked) VALUES
+	(:v, :p, :l, 0, 'firm', '[2026-08-01Z,2026-08-02Z)', '[2026-08-01Z,2026-08-02Z)');
+INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked) VALUES
+	(:v, :p, :l, 1, 'maybe', '[2026-08-01Z,2026-08-02Z)', '[2026-08-01Z,2026-08-02Z)');
 -- moving and growing
 UPDATE reservations SET quantity = 2, period = period WHERE id = :'b';
 UPDATE reservations SET period = '[2026-06-12Z,2026-06-14 12:00Z)', blocked = '[2026-06-12Z,2026-06-14 12:00Z)' WHERE id = :'b';
