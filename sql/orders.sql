@@ -98,6 +98,7 @@ SELECT pg_temp.try(:'carl', i) FROM (VALUES
 	(16, pg_temp.items(pg_temp.item(:'drill', 3, '2026-06-20T10:00:00Z', '2026-06-21T10:00:00Z'))),
 	(17, pg_temp.items(pg_temp.item(:'drill', 1, '2026-06-20T10:00:00Z', '2026-06-21T10:00:00Z') || '{"unit_ids": "x"}')),
 	(18, pg_temp.items(pg_temp.item(:'drill', 1, '2026-06-20T10:00:00Z', '2026-06-21T10:00:00Z') || jsonb_build_object('location_id', :'vendor'))),
+	(20, pg_temp.items(pg_temp.item(:'drill', 1, '2026-05-31T10:00:00Z', '2026-06-21T10:00:00Z'))),
 	(19, (SELECT jsonb_agg(pg_temp.item(:'drill', 1, '2026-06-20T10:00:00Z', '2026-06-21T10:00:00Z')) FROM generate_series(1, 101)))
 ) v(n, i) ORDER BY n;
 SELECT count(*) FROM orders;

@@ -426,6 +426,11 @@ order_place(PG_FUNCTION_ARGS)
 	}
 	qsort(parts, nparts, sizeof(Part), part_compare);
 	order.vendor_id = items[0].product.vendor_id;
+	if (!actor_serves(who, &order.vendor_id))
+		for (i = 0; i < list.count; i++)
+			if (items[i].period.start < now - USECS_PER_HOUR)
+				rental_raise(invalid_period, errmsg("the rental would have begun already"),
+							 errfield(request_path(&items[i].request, "start_at")));
 	if (!(actor_has_user(who) && uuid_equal(&who->user_id, customer_id)))
 	{
 		actor_require_vendor(&order.vendor_id);
