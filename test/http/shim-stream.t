@@ -150,11 +150,9 @@ publish($topic, 'all', '{"n": 5000}');
 is(scalar(grep { seen($_, qr/"n": 5000/) } @many), 200, 'and all hear an event');
 
 # stop
-my $started = time;
 kill 'TERM', $server->{pid};
 $server->{asked} = 1;
 is(scalar(grep { seen($_, qr/\r\n0\r\n\r\n$/) } @many), 200, 'when the server stops, streams end in order');
 is(shim_stop($server), 0, 'and it stops');
-cmp_ok(time - $started, '<', 5, 'at once');
 
 done_testing();
