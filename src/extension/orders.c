@@ -23,7 +23,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -534,7 +533,7 @@ order_event_list(PG_FUNCTION_ARGS)
 /* Changing */
 
 /* order_lock finds and locks an order that the caller may see, between plan_open and plan_close. */
-void
+static void
 order_lock(const pg_uuid_t *id, Order *order)
 {
 	bool found = plan_run(&order_for_update, VALUE(UUIDPGetDatum(id))) > 0;
@@ -652,10 +651,7 @@ order_cancel(PG_FUNCTION_ARGS)
 	reservations_become(&order.id, 1, "released", false);
 	initStringInfo(&data);
 	appendStringInfoString(&data, "{\"reason\":");
-	if (reason == NULL)
-		appendStringInfoString(&data, "null");
-	else
-		escape_json(&data, reason);
+	json_write(&data, reason ? CStringGetTextDatum(reason) : (Datum) 0, reason == NULL, TEXTOID);
 	appendStringInfoChar(&data, '}');
 	order_event(&order, "cancelled", data.data);
 	row = order_answer(&order.id);

@@ -21,7 +21,6 @@ typedef struct Order
 	Datum		total;
 } Order;
 
-extern void order_lock(const pg_uuid_t *id, Order *order);
 extern void order_lock_own(NullableDatum id, Order *order);
 extern void order_event(const Order *order, const char *kind, const char *json);
 

@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "actor.h"
 #include "errors.h"
+#include "period.h"
 #include "funcapi.h"
 #include "gateway.h"
 #include "storage/proc.h"
@@ -41,21 +42,10 @@ write_text(StringInfo out, text *value)
 static void
 write_timestamp(StringInfo out, TimestampTz at)
 {
-	struct pg_tm tm;
-	fsec_t		 fsec;
-
 	if (TIMESTAMP_NOT_FINITE(at))
-	{
 		appendStringInfoString(out, "null");
-		return;
-	}
-	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
-		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
-	appendStringInfo(out, "\"%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min,
-					 tm.tm_sec);
-	if (fsec != 0)
-		appendStringInfo(out, ".%06d", (int) fsec);
-	appendStringInfoString(out, "Z\"");
+	else
+		appendStringInfo(out, "\"%s\"", period_time_text(at));
 }
 
 static void
