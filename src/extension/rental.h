@@ -31,6 +31,7 @@ uuid_equal(const pg_uuid_t *a, const pg_uuid_t *b)
 }
 
 extern char *uuid_text(const pg_uuid_t *id);
+extern Datum uuid_array_datum(const pg_uuid_t *ids, int n);
 extern Datum uuid7_datum(void);
 
 #endif /* RENTAL_H */
