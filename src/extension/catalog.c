@@ -266,27 +266,6 @@ location_list(PG_FUNCTION_ARGS)
 	return page_return(fcinfo, &location_pages, &FCARG(0), 1, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
 }
 
-/* like_pattern finds text anywhere, taking its own % and _ as they are. */
-static NullableDatum
-like_pattern(NullableDatum search)
-{
-	StringInfoData pattern;
-	char		  *s;
-
-	if (search.isnull)
-		return search;
-	initStringInfo(&pattern);
-	appendStringInfoChar(&pattern, '%');
-	for (s = TextDatumGetCString(search.value); *s != '\0'; s++)
-	{
-		if (*s == '%' || *s == '_' || *s == '\\')
-			appendStringInfoChar(&pattern, '\\');
-		appendStringInfoChar(&pattern, *s);
-	}
-	appendStringInfoChar(&pattern, '%');
-	return VALUE(CStringGetTextDatum(pattern.data));
-}
-
 /*
  * product_list(vendor uuid, category uuid, search text, available_from timestamptz,
  * available_to timestamptz, quantity integer, page_size, cursor, count)
@@ -295,7 +274,7 @@ PG_FUNCTION_INFO_V1(product_list);
 Datum
 product_list(PG_FUNCTION_ARGS)
 {
-	NullableDatum filters[6] = {FCARG(0), FCARG(1), like_pattern(FCARG(2))};
+	NullableDatum filters[6] = {FCARG(0), FCARG(1), request_pattern(FCARG(2))};
 	Period		  window;
 	pg_uuid_t	 *unavailable;
 	int			  n;

@@ -13,7 +13,8 @@
 
 extern void actor_init(void);
 extern void period_init(void);
-extern void identity_init(void);
+extern void password_init(void);
+extern void session_init(void);
 
 static inline Datum
 uuid_copy_datum(const pg_uuid_t *id)

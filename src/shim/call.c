@@ -353,6 +353,7 @@ typedef struct AnswerOptions
 {
 	h2o_iovec_t claims;
 	const char *content_type;
+	char	   *refused; /* code and message of an error whose transaction has committed, or NULL */
 } AnswerOptions;
 
 static bool
@@ -392,6 +393,8 @@ read_header(Call *call, h2o_iovec_t line, AnswerOptions *options)
 		options->claims = value;
 	else if (h2o_memis(name.base, name.len, H2O_STRLIT("content-type")))
 		options->content_type = value.base;
+	else if (h2o_memis(name.base, name.len, H2O_STRLIT("refused")))
+		options->refused = value.base;
 	else if (h2o_memis(name.base, name.len, H2O_STRLIT("cache-drop")))
 		cache_drop(value.base, value.len);
 	else
@@ -468,7 +471,7 @@ answer_from_cache(Call *call)
 {
 	CacheEntry	  *entry = cache_find(call->target, call->target_len, now_of(call));
 	CacheEntry	 **holder;
-	AnswerOptions  options = {{NULL, 0}, "application/json"};
+	AnswerOptions  options = {{NULL, 0}, "application/json", NULL};
 	Representation representation = {.shared = true, .cache = "HIT"};
 
 	if (entry == NULL)
@@ -526,10 +529,29 @@ answer_representation(Call *call, h2o_iovec_t body, h2o_iovec_t headers, const c
 	respond_representation(call, &representation);
 }
 
+/* answer_refusal: an error that the domain did not raise, since its transaction was to commit: code, blank, message. */
+static void
+answer_refusal(Call *call, char *refused)
+{
+	char			 *message = strchr(refused, ' ');
+	const ErrorEntry *entry;
+
+	if (message)
+		*message++ = '\0';
+	entry = error_find(refused);
+	if (entry == NULL || message == NULL)
+	{
+		answer_internal(call, "a refusal without a known code");
+		return;
+	}
+	metrics_add(METRIC_DATABASE_RULE, 1);
+	respond_problem(call, &(Problem){entry->status, entry->name, entry->title, message, NULL, 0});
+}
+
 static void
 answer_result(Call *call, PGresult *result)
 {
-	AnswerOptions options = {{NULL, 0}, "application/json"};
+	AnswerOptions options = {{NULL, 0}, "application/json", NULL};
 	h2o_iovec_t	  headers;
 	h2o_iovec_t	  parts[4];
 	size_t		  nparts = 0;
@@ -543,6 +565,11 @@ answer_result(Call *call, PGresult *result)
 	if (!read_headers(call, headers, &options))
 	{
 		answer_internal(call, "malformed response header");
+		return;
+	}
+	if (options.refused)
+	{
+		answer_refusal(call, options.refused);
 		return;
 	}
 	if (!PQgetisnull(result, 0, COLUMN_BODY))
