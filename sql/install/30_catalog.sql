@@ -62,19 +62,49 @@ COMMENT ON COLUMN products.shortage_limit IS 'pieces that may be promised beyond
 COMMENT ON COLUMN products.is_stocked IS 'derived: some location keeps it';
 COMMENT ON COLUMN products.is_active IS 'false: archived, not for rent and not shown';
 
+CREATE TYPE price_tier AS (length integer, unit text, amount numeric);
+COMMENT ON TYPE price_tier IS 'What one piece costs for a length of time: so many of a unit (hour, day, week of 7 days, month of 30 days), in the vendor''s currency.';
+
 CREATE TABLE product_rates (
 	vendor_id uuid NOT NULL,
 	product_id uuid NOT NULL,
 	days integer NOT NULL DEFAULT 1 CHECK (days BETWEEN 1 AND 3660),
 	amount numeric NOT NULL CHECK (amount >= 0),
 	extra_day numeric NOT NULL CHECK (extra_day >= 0),
+	strategy text NOT NULL DEFAULT 'tiered' CHECK (strategy IN ('optimal', 'tiered', 'multiplier', 'fixed')),
+	unit text NOT NULL DEFAULT 'day' CHECK (unit IN ('hour', 'day')),
+	counting text NOT NULL DEFAULT 'clock' CHECK (counting IN ('clock', 'calendar')),
+	leeway interval NOT NULL DEFAULT '0' CHECK (leeway >= '0' AND leeway < '24 hours'),
+	weekend_as_day boolean NOT NULL DEFAULT false,
+	tiers price_tier[] NOT NULL DEFAULT '{}',
+	factors numeric[] NOT NULL DEFAULT '{}',
+	extra_percent numeric NOT NULL DEFAULT 0 CHECK (extra_percent BETWEEN 0 AND 1000),
+	minimum numeric NOT NULL DEFAULT 0 CHECK (minimum >= 0),
+	shortest interval,
+	longest interval,
+	deposit numeric NOT NULL DEFAULT 0 CHECK (deposit >= 0),
+	waiver_exempt boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (product_id, vendor_id),
 	FOREIGN KEY (product_id, vendor_id) REFERENCES products (id, vendor_id)
 );
-COMMENT ON TABLE product_rates IS 'The price of a product: an amount for the first days, and one for each further day begun.';
-COMMENT ON COLUMN product_rates.days IS 'days that amount covers, of 24 hours on the vendor''s clock';
-COMMENT ON COLUMN product_rates.amount IS 'in the vendor''s currency, for one piece';
-COMMENT ON COLUMN product_rates.extra_day IS 'for each day begun beyond them, for one piece';
+COMMENT ON TABLE product_rates IS 'The price of a product: what a period is charged for one piece, in the vendor''s currency.';
+COMMENT ON COLUMN product_rates.strategy IS
+	'optimal: the cheapest mix of tiers that covers the time; tiered: the shortest tier that covers it, or the longest and extra_day for each further unit; multiplier: the first tier''s amount for each unit, times its factor; fixed: the first tier, and extra_percent of it for each further unit';
+COMMENT ON COLUMN product_rates.unit IS 'the unit of charge; a unit begun is charged';
+COMMENT ON COLUMN product_rates.counting IS 'days of 24 hours from the start on the vendor''s clock, or calendar days touched';
+COMMENT ON COLUMN product_rates.leeway IS 'how much longer a unit may last before another one is charged';
+COMMENT ON COLUMN product_rates.weekend_as_day IS 'a Saturday and the Sunday after it are charged as one day';
+COMMENT ON COLUMN product_rates.tiers IS 'by ascending length; empty: one tier of amount for days';
+COMMENT ON COLUMN product_rates.factors IS 'of the first unit, the second, and so on; the last one goes on';
+COMMENT ON COLUMN product_rates.extra_percent IS 'percent of the first tier';
+COMMENT ON COLUMN product_rates.minimum IS 'one piece is never cheaper';
+COMMENT ON COLUMN product_rates.shortest IS 'rentals may not be shorter';
+COMMENT ON COLUMN product_rates.longest IS 'rentals may not be longer';
+COMMENT ON COLUMN product_rates.deposit IS 'for each piece, where the vendor takes fixed deposits';
+COMMENT ON COLUMN product_rates.waiver_exempt IS 'no damage waiver is sold for it';
+COMMENT ON COLUMN product_rates.days IS 'days that the shortest tier covers';
+COMMENT ON COLUMN product_rates.amount IS 'of the shortest tier, for one piece';
+COMMENT ON COLUMN product_rates.extra_day IS 'tiered: for each unit begun beyond the longest tier, for one piece';
 
 CREATE TABLE product_components (
 	vendor_id uuid NOT NULL,

@@ -82,3 +82,28 @@ amount_zero(void)
 {
 	return DirectFunctionCall1(int4_numeric, Int32GetDatum(0));
 }
+
+/* amount_minor is an amount in minor units; it must have no finer part. */
+int64
+amount_minor(Datum amount, const char *currency)
+{
+	static const int32 scale[] = {1, 10, 100, 1000};
+
+	return DatumGetInt64(DirectFunctionCall1(
+		numeric_int8,
+		DirectFunctionCall2(numeric_mul, amount,
+							DirectFunctionCall1(int4_numeric, Int32GetDatum(scale[amount_exponent(currency)])))));
+}
+
+/* amount_datum is the amount of so many minor units. */
+Datum
+amount_datum(int64 minor, const char *currency)
+{
+	return NumericGetDatum(int64_div_fast_to_numeric(minor, amount_exponent(currency)));
+}
+
+char *
+amount_text(int64 minor, const char *currency)
+{
+	return DatumGetCString(DirectFunctionCall1(numeric_out, amount_datum(minor, currency)));
+}

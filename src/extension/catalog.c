@@ -27,13 +27,11 @@ enum
 	CATEGORY_PARENT
 };
 
-PLAN(
-	product_load_plan,
-	"SELECT p.vendor_id, p.name, p.tracking = 'serialised', p.is_active, p.buffer_before, p.buffer_after, "
-	"v.currency, v.time_zone, v.hold_time, r.days, r.amount, r.extra_day, p.kind = 'sale', p.tracking = 'kit', p.assignment = 'order' "
-	"FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id "
-	"LEFT JOIN rental.product_rates r ON r.product_id = p.id AND r.vendor_id = p.vendor_id WHERE p.id = $1",
-	UUIDOID);
+PLAN(product_load_plan,
+	 "SELECT p.vendor_id, p.name, p.tracking = 'serialised', p.is_active, p.buffer_before, p.buffer_after, "
+	 "v.currency, v.time_zone, v.hold_time, p.kind = 'sale', p.tracking = 'kit', p.assignment = 'order' "
+	 "FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id WHERE p.id = $1",
+	 UUIDOID);
 PLAN(product_row, "SELECT v FROM rental.product_view v WHERE v.id = $1", UUIDOID);
 PLAN(
 	product_insert,
@@ -153,16 +151,9 @@ product_find(const pg_uuid_t *id, Product *product)
 	product->currency = plan_text(0, 7);
 	product->time_zone = plan_text(0, 8);
 	product->hold_time = plan_datum(0, 9);
-	product->has_rate = !plan_value(0, 10).isnull;
-	product->is_sale = DatumGetBool(plan_datum(0, 13));
-	product->is_kit = DatumGetBool(plan_datum(0, 14));
-	product->assigns_at_once = DatumGetBool(plan_datum(0, 15));
-	if (product->has_rate)
-	{
-		product->rate_days = DatumGetInt32(plan_datum(0, 10));
-		product->rate_amount = plan_datum(0, 11);
-		product->rate_extra_day = plan_datum(0, 12);
-	}
+	product->is_sale = DatumGetBool(plan_datum(0, 10));
+	product->is_kit = DatumGetBool(plan_datum(0, 11));
+	product->assigns_at_once = DatumGetBool(plan_datum(0, 12));
 	return true;
 }
 

@@ -7,7 +7,7 @@
 
 #include "period.h"
 
-/* A product with its vendor's settings and its rate */
+/* A product with its vendor's settings */
 typedef struct Product
 {
 	pg_uuid_t	id;
@@ -23,10 +23,6 @@ typedef struct Product
 	bool		is_sale;
 	bool		is_kit;
 	bool		assigns_at_once;
-	bool		has_rate;
-	int32		rate_days;
-	Datum		rate_amount; /* numeric */
-	Datum		rate_extra_day;
 } Product;
 
 /* What a kit is made of */

@@ -152,7 +152,7 @@ typedef struct OrderItem
 	pg_uuid_t	  location_id;
 	pg_uuid_t	 *unit_ids;
 	int			  nunits;
-	Price		  price;
+	Datum		  unit_price;
 	Datum		  total;
 	Datum		  id;
 } OrderItem;
@@ -216,6 +216,20 @@ item_place(OrderItem *item)
 }
 
 static void
+item_price(OrderItem *item)
+{
+	PriceItem  price = {.product = &item->product,
+						.period = item->period,
+						.quantity = item->quantity,
+						.field = request_path(&item->request, "product_id")};
+	PriceOrder order = {0};
+
+	price_items(&price, 1, &order);
+	item->unit_price = amount_datum(price.unit_price, item->product.currency);
+	item->total = amount_datum(price.subtotal, item->product.currency);
+}
+
+static void
 item_read(OrderItem *item, const RequestList *list, int index)
 {
 	pg_uuid_t product_id;
@@ -242,8 +256,7 @@ item_read(OrderItem *item, const RequestList *list, int index)
 		rental_raise(invalid_value, errmsg("only a serialised product has units"),
 					 errfield(request_path(&item->request, "unit_ids")));
 	item_place(item);
-	item->price = price_of(&item->product, &item->period, request_path(&item->request, "product_id"));
-	item->total = amount_times(item->price.unit_price, item->quantity);
+	item_price(item);
 	item->id = uuid7_datum();
 }
 
@@ -450,7 +463,7 @@ order_place(PG_FUNCTION_ARGS)
 				 VALUE(UUIDPGetDatum(&order.id)), VALUE(UUIDPGetDatum(&items[i].product.id)),
 				 VALUE(UUIDPGetDatum(&items[i].location_id)), VALUE(Int32GetDatum(items[i].quantity)),
 				 VALUE(TimestampTzGetDatum(items[i].period.start)), VALUE(TimestampTzGetDatum(items[i].period.end)),
-				 VALUE(items[i].price.unit_price), VALUE(items[i].total));
+				 VALUE(items[i].unit_price), VALUE(items[i].total));
 	/* units are locked before stock is taken, here and where blackouts are made */
 	for (i = 0; i < nparts; i++)
 		part_units(&parts[i]);

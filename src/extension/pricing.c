@@ -2,99 +2,722 @@
  * pricing.c
  *	  What a rental costs, and why.
  *
- * A rate is an amount for the first days, and one for each further day begun.
- * Days are of 24 hours on the vendor's clock. Every amount is rounded once, to
- * the currency, for one piece, so that the lines of an order sum exactly.
+ * The order of steps: the rate's charge for one piece, seasons, the least
+ * charge, steps of quantity; times the quantity; then for each line the
+ * discount of the customer's group, its part of the coupon, and its taxes.
+ * Every figure is rounded once, half-up, so that lines sum to the total.
+ * charge.c does the arithmetic of the first steps; this file reads the tables.
  */
 #include "pricing.h"
 
+#include "actor.h"
 #include "amount.h"
+#include "catalog/pg_collation.h"
 #include "errors.h"
 #include "funcapi.h"
 #include "plan.h"
 #include "request.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/formatting.h"
 #include "utils/lsyscache.h"
+#include "utils/numeric.h"
 
-Price
-price_of(const Product *product, const Period *period, const char *field)
+PLAN(
+	vendor_pricing,
+	"SELECT EXISTS (SELECT FROM rental.price_rules r WHERE r.vendor_id = v.id), EXISTS (SELECT FROM rental.tax_rates t WHERE t.vendor_id = v.id), "
+	"(SELECT g.percent FROM rental.customer_group_members m JOIN rental.customer_groups g ON g.id = m.group_id AND g.vendor_id = m.vendor_id "
+	" WHERE m.user_id = $2 AND m.vendor_id = v.id), "
+	"s.deposit, s.deposit_percent, s.waiver_percent FROM rental.vendors v LEFT JOIN rental.price_settings s ON s.vendor_id = v.id WHERE v.id = $1",
+	UUIDOID, UUIDOID);
+PLAN(
+	rate_of,
+	"SELECT r.strategy, r.unit = 'hour', r.counting = 'calendar', r.leeway, r.weekend_as_day, r.tiers, r.days, r.amount, r.extra_day, "
+	"r.factors, r.extra_percent, r.minimum, r.shortest, r.longest, r.deposit, r.waiver_exempt, p.category_id "
+	"FROM rental.product_rates r JOIN rental.products p ON p.id = r.product_id AND p.vendor_id = r.vendor_id WHERE r.product_id = $1",
+	UUIDOID);
+PLAN(rules_of,
+	 "SELECT kind, name, from_date, to_date, weekdays, percent, amount, max_quantity FROM rental.price_rules "
+	 "WHERE vendor_id = $1 AND (product_id IS NULL OR product_id = $2) AND (category_id IS NULL OR category_id = $3) "
+	 "AND CASE WHEN kind = 'quantity' THEN min_quantity <= $4 AND COALESCE(max_quantity >= $4, true) "
+	 "ELSE COALESCE(from_date <= $6, true) AND COALESCE(to_date >= $5, true) END ORDER BY priority DESC, id DESC",
+	 UUIDOID, UUIDOID, UUIDOID, INT4OID, DATEOID, DATEOID);
+PLAN(
+	taxes_of,
+	"SELECT t.name, t.percent, t.is_inclusive FROM rental.tax_rates t WHERE t.vendor_id = $1 "
+	"AND CASE WHEN EXISTS (SELECT FROM rental.product_taxes x WHERE x.product_id = $2 AND x.vendor_id = $1) "
+	"THEN EXISTS (SELECT FROM rental.product_taxes x WHERE x.product_id = $2 AND x.vendor_id = $1 AND x.tax_rate_id = t.id) "
+	"ELSE t.is_default END ORDER BY t.id",
+	UUIDOID, UUIDOID);
+PLAN(
+	coupon_of,
+	"SELECT id, percent, amount, minimum, product_ids, category_ids, is_active AND COALESCE(starts_at <= $3, true) AND COALESCE(ends_at > $3, true), "
+	"COALESCE(uses < most_uses, true), most_uses_each, "
+	"(SELECT count(*) FROM rental.coupon_uses u WHERE u.coupon_id = c.id AND u.customer_id = $4 AND u.vendor_id = c.vendor_id) "
+	"FROM rental.coupons c WHERE vendor_id = $1 AND code = $2",
+	UUIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID);
+PLAN(coupon_lock, "SELECT FROM rental.coupons WHERE vendor_id = $1 AND code = $2 FOR NO KEY UPDATE", UUIDOID, TEXTOID);
+PLAN(coupon_use, "UPDATE rental.coupons SET uses = uses + 1 WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
+PLAN(
+	coupon_use_insert,
+	"INSERT INTO rental.coupon_uses (vendor_id, coupon_id, order_id, customer_id, created_at) VALUES ($1, $2, $3, $4, $5)",
+	UUIDOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID);
+PLAN(
+	late_policy,
+	"SELECT late_free, late_deducts_free, late_per_day, late_per_hour, late_steps, late_cap FROM rental.price_settings WHERE vendor_id = $1",
+	UUIDOID);
+
+/* What a vendor's pricing needs beside the rates */
+typedef struct VendorPricing
 {
-	Price price;
+	bool		has_rules;
+	bool		has_taxes;
+	int64		group_percent; /* millionths */
+	const char *deposit;
+	int64		deposit_percent;
+	int64		waiver_percent;
+} VendorPricing;
 
-	if (!product->has_rate)
-		rental_raise(invalid_value, errmsg("the product has no price yet"), errfield(field));
-	price.days = period_days(period, period_zone(product->time_zone));
-	/* what is sold is paid for once */
-	price.extra_days = product->is_sale ? 0 : Max(price.days - product->rate_days, 0);
-	price.base = amount_round(product->rate_amount, product->currency);
-	price.extra = amount_round(amount_times(product->rate_extra_day, price.extra_days), product->currency);
-	price.unit_price = amount_add(price.base, price.extra);
-	return price;
+static int64
+millionths(Datum percent)
+{
+	/* 100 % are a million */
+	return DatumGetInt64(DirectFunctionCall1(
+		numeric_int8,
+		DirectFunctionCall2(numeric_mul, percent, DirectFunctionCall1(int4_numeric, Int32GetDatum(10000)))));
+}
+
+static int64
+span_of(Datum interval)
+{
+	Interval *span = DatumGetIntervalP(interval);
+
+	return span->time + ((int64) span->month * DAYS_PER_MONTH + span->day) * USECS_PER_DAY;
 }
 
 static Datum
-price_line(Oid type, const char *description, int32 days, Datum amount)
+attribute(Datum row, int n)
 {
-	TupleDesc desc = TypeGetTupleDesc(type, NIL);
-	Datum	  values[3] = {CStringGetTextDatum(description), Int32GetDatum(days), amount};
-	bool	  nulls[3] = {false};
+	bool  isnull;
+	Datum value = GetAttributeByNum(DatumGetHeapTupleHeader(row), n, &isnull);
 
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	if (isnull)
+		rental_raise(invalid_value, errmsg("the product's price has a gap"));
+	return value;
 }
 
-/* product_price(product_id uuid, start_at timestamptz, end_at timestamptz, quantity integer) */
-PG_FUNCTION_INFO_V1(product_price);
+static int
+elements(Datum array, Oid type, int len, char align, Datum **items)
+{
+	bool *nulls;
+	int	  n;
+
+	deconstruct_array(DatumGetArrayTypeP(array), type, len, false, align, items, &nulls, &n);
+	return n;
+}
+
+/* rows_of are the elements of an array of rows. */
+static int
+rows_of(Datum array, Datum **items)
+{
+	return elements(array, ARR_ELEMTYPE(DatumGetArrayTypeP(array)), -1, TYPALIGN_DOUBLE, items);
+}
+
+static int32
+unit_length(const char *unit, bool by_hour)
+{
+	int32 days = strcmp(unit, "week") == 0 ? 7 : strcmp(unit, "month") == 0 ? 30 : 1;
+
+	if (strcmp(unit, "hour") == 0)
+		return 1;
+	return by_hour ? days * HOURS_PER_DAY : days;
+}
+
+/* rate_read makes the row of rate_of a rate. */
+static void
+rate_read(PriceItem *item, Rate *rate, Minor *minimum)
+{
+	static const char *const strategies[] = {"optimal", "tiered", "multiplier", "fixed"};
+	const char				*currency = item->product->currency;
+	char					*strategy;
+	Datum					*items;
+	int						 i;
+
+	if (plan_read(&rate_of, VALUE(UUIDPGetDatum(&item->product->id))) == 0)
+		rental_raise(invalid_value, errmsg("the product has no price yet"), errfield(item->field));
+	memset(rate, 0, sizeof(*rate));
+	strategy = plan_text(0, 1);
+	for (i = 0; strcmp(strategies[i], strategy) != 0; i++)
+		;
+	rate->strategy = i;
+	rate->by_hour = DatumGetBool(plan_datum(0, 2));
+	rate->by_calendar = DatumGetBool(plan_datum(0, 3));
+	item->by_hour = rate->by_hour;
+	rate->leeway = span_of(plan_datum(0, 4));
+	rate->weekend_as_day = DatumGetBool(plan_datum(0, 5));
+	rate->ntiers = rows_of(plan_datum(0, 6), &items);
+	if (rate->ntiers == 0)
+	{
+		int32 days = DatumGetInt32(plan_datum(0, 7));
+
+		rate->ntiers = 1;
+		rate->tiers = palloc(sizeof(RateTier));
+		rate->tiers[0] =
+			(RateTier){rate->by_hour ? days * HOURS_PER_DAY : days, amount_minor(plan_datum(0, 8), currency),
+					   psprintf("%d day%s", days, days == 1 ? "" : "s")};
+	}
+	else
+	{
+		rate->tiers = palloc(rate->ntiers * sizeof(RateTier));
+		for (i = 0; i < rate->ntiers; i++)
+		{
+			int32 length = DatumGetInt32(attribute(items[i], 1));
+			char *unit = TextDatumGetCString(attribute(items[i], 2));
+
+			rate->tiers[i] =
+				(RateTier){length * unit_length(unit, rate->by_hour), amount_minor(attribute(items[i], 3), currency),
+						   psprintf("%d %s%s", length, unit, length == 1 ? "" : "s")};
+		}
+	}
+	rate->extra = amount_minor(plan_datum(0, 9), currency);
+	rate->nfactors = elements(plan_datum(0, 10), NUMERICOID, -1, TYPALIGN_INT, &items);
+	rate->factors = palloc(Max(rate->nfactors, 1) * sizeof(int64));
+	for (i = 0; i < rate->nfactors; i++)
+		rate->factors[i] = 100 * millionths(items[i]);
+	rate->extra_percent = millionths(plan_datum(0, 11));
+	*minimum = amount_minor(plan_datum(0, 12), currency);
+	item->deposit = amount_minor(plan_datum(0, 15), currency);
+	item->waiver_exempt = DatumGetBool(plan_datum(0, 16));
+	item->has_category = !plan_value(0, 17).isnull;
+	if (item->has_category)
+		item->category_id = *DatumGetUUIDP(plan_datum(0, 17));
+
+	if (!plan_value(0, 13).isnull && item->period.end - item->period.start < span_of(plan_datum(0, 13)))
+		rental_raise(rule_violated,
+					 errmsg("the product is rented out for at least %s",
+							DatumGetCString(DirectFunctionCall1(interval_out, plan_datum(0, 13)))),
+					 errfield(item->field));
+	if (!plan_value(0, 14).isnull && item->period.end - item->period.start > span_of(plan_datum(0, 14)))
+		rental_raise(rule_violated,
+					 errmsg("the product is rented out for at most %s",
+							DatumGetCString(DirectFunctionCall1(interval_out, plan_datum(0, 14)))),
+					 errfield(item->field));
+}
+
+/* A step of quantity that applies */
+typedef struct QuantityStep
+{
+	const char *name;
+	int64		percent;
+} QuantityStep;
+
+static int
+weekdays_mask(NullableDatum days)
+{
+	Datum *items;
+	bool  *nulls;
+	int	   n;
+	int	   mask = 0;
+
+	if (days.isnull)
+		return 0;
+	deconstruct_array(DatumGetArrayTypeP(days.value), INT4OID, sizeof(int32), true, TYPALIGN_INT, &items, &nulls, &n);
+	while (n-- > 0)
+		mask |= 1 << DatumGetInt32(items[n]);
+	return mask;
+}
+
+static int32
+julian(NullableDatum date, int32 otherwise)
+{
+	return date.isnull ? otherwise : DatumGetDateADT(date.value) + POSTGRES_EPOCH_JDATE;
+}
+
+/* rules_read finds the seasons and the step of quantity that may apply to an item. */
+static int
+rules_read(const PriceItem *item, pg_tz *zone, Season **seasons, QuantityStep *step)
+{
+	ChargedUnits touched = charge_units(&(Rate){.by_calendar = true}, &item->period, zone);
+	int			 nseasons = 0;
+	uint64		 n;
+	uint64		 i;
+
+	n = plan_read(&rules_of, VALUE(UUIDPGetDatum(&item->product->vendor_id)), VALUE(UUIDPGetDatum(&item->product->id)),
+				  VALUE_OR_NULL(UUIDPGetDatum(&item->category_id), !item->has_category),
+				  VALUE(Int32GetDatum(item->quantity)), VALUE(DateADTGetDatum(touched.dates[0] - POSTGRES_EPOCH_JDATE)),
+				  VALUE(DateADTGetDatum(touched.dates[touched.count - 1] - POSTGRES_EPOCH_JDATE)));
+	*seasons = palloc(Max(n, 1) * sizeof(Season));
+	for (i = 0; i < n; i++)
+	{
+		NullableDatum percent = plan_value(i, 6);
+		NullableDatum amount = plan_value(i, 7);
+
+		if (strcmp(plan_text(i, 1), "quantity") == 0)
+		{
+			if (step->name == NULL)
+				*step = (QuantityStep){plan_text(i, 2), millionths(percent.value)};
+			continue;
+		}
+		(*seasons)[nseasons++] = (Season){
+			.name = plan_text(i, 2),
+			.from_date = julian(plan_value(i, 3), PG_INT32_MIN),
+			.to_date = julian(plan_value(i, 4), PG_INT32_MAX),
+			.weekdays = weekdays_mask(plan_value(i, 5)),
+			.is_amount = percent.isnull,
+			.percent = percent.isnull ? 0 : millionths(percent.value),
+			.amount = percent.isnull ? amount_minor(amount.value, item->product->currency) : 0,
+		};
+	}
+	return nseasons;
+}
+
+/* item_charge finds what one piece of an item costs. */
+static void
+item_charge(PriceItem *item, const VendorPricing *vendor)
+{
+	pg_tz		*zone = period_zone(item->product->time_zone);
+	QuantityStep step = {NULL, 0};
+	Season		*seasons = NULL;
+	int			 nseasons = 0;
+	Rate		 rate;
+	Minor		 minimum;
+	Minor		 stepped;
+	int128		 subtotal;
+
+	rate_read(item, &rate, &minimum);
+	if (vendor->has_rules)
+		nseasons = rules_read(item, zone, &seasons, &step);
+	if (item->product->is_sale)
+	{
+		/* what is sold is paid for once */
+		memset(&item->charge, 0, sizeof(item->charge));
+		item->charge.units.count = 1;
+		item->charge.amount = rate.tiers[0].amount;
+		charge_line(&item->charge, "base", "price", 1, item->charge.amount);
+	}
+	else
+		item->charge = charge_period(&rate, &item->period, zone, seasons, nseasons);
+	if (item->charge.amount < minimum)
+	{
+		charge_line(&item->charge, "minimum", "least charge", 0, minimum - item->charge.amount);
+		item->charge.amount = minimum;
+	}
+	if (step.name != NULL)
+	{
+		stepped = charge_scale(item->charge.amount, MILLION + step.percent);
+		charge_line(&item->charge, "quantity", step.name, 0, stepped - item->charge.amount);
+		item->charge.amount = stepped;
+	}
+	item->unit_price = item->charge.amount;
+	subtotal = (int128) item->unit_price * item->quantity;
+	if (subtotal > INT64CONST(1000000000000000000))
+		rental_raise(invalid_value, errmsg("the price is too large"), errfield(item->field));
+	item->subtotal = (Minor) subtotal;
+	item->discount = 0;
+}
+
+/* Discounts */
+
+static void
+group_discount(PriceItem *item, int64 percent)
+{
+	Minor discount = charge_scale(item->subtotal, percent);
+
+	if (discount == 0)
+		return;
+	item->discount += discount;
+	charge_line(&item->charge, "discount", "customer group", 0, -discount);
+}
+
+static bool
+list_has(NullableDatum list, const pg_uuid_t *id)
+{
+	Datum *items;
+	int	   n;
+
+	if (list.isnull)
+		return false;
+	n = elements(list.value, UUIDOID, UUID_LEN, TYPALIGN_CHAR, &items);
+	while (n-- > 0)
+		if (uuid_equal(DatumGetUUIDP(items[n]), id))
+			return true;
+	return false;
+}
+
+/* An item that a coupon applies to */
+typedef struct Share
+{
+	PriceItem *item;
+	Minor	   base;
+	Minor	   part;
+	int64	   remainder;
+} Share;
+
+/* The order of the lines must not matter to who gets the last cent, so of equal remainders the items themselves decide. */
+static int
+compare_shares(const void *a, const void *b)
+{
+	const Share *x = a;
+	const Share *y = b;
+	int			 order;
+
+	if (x->remainder != y->remainder)
+		return x->remainder > y->remainder ? -1 : 1;
+	if (x->base != y->base)
+		return x->base > y->base ? -1 : 1;
+	order = memcmp(&x->item->product->id, &y->item->product->id, UUID_LEN);
+	if (order == 0)
+		order = (x->item->period.start > y->item->period.start) - (x->item->period.start < y->item->period.start);
+	return order;
+}
+
+/* spread gives each share its part of an amount, exactly: first whole minor units, then one more by largest remainder. */
+static void
+spread(Share *shares, int n, Minor amount, Minor sum)
+{
+	Minor left = amount;
+	int	  i;
+
+	for (i = 0; i < n; i++)
+	{
+		int128 product = (int128) amount * shares[i].base;
+
+		shares[i].part = (Minor) (product / sum);
+		shares[i].remainder = (int64) (product % sum);
+		left -= shares[i].part;
+	}
+	qsort(shares, n, sizeof(Share), compare_shares);
+	for (i = 0; left > 0; i++, left--)
+		shares[i].part++;
+}
+
+static void no_coupon(const char *why) pg_attribute_noreturn();
+
+static void
+no_coupon(const char *why)
+{
+	rental_raise(rule_violated, errmsg("the coupon %s", why), errfield("coupon"));
+}
+
+static void
+coupon_discount(PriceItem *items, int n, PriceOrder *order)
+{
+	const Product *product = items[0].product;
+	char		  *code = str_toupper(order->coupon, strlen(order->coupon), DEFAULT_COLLATION_OID);
+	Share		  *shares = palloc(n * sizeof(Share));
+	int			   nshares = 0;
+	Minor		   sum = 0;
+	Minor		   discount;
+	NullableDatum  percent;
+	NullableDatum  products;
+	NullableDatum  categories;
+	int			   i;
+
+	if (plan_run(&coupon_of, VALUE(UUIDPGetDatum(&product->vendor_id)), VALUE(CStringGetTextDatum(code)),
+				 VALUE(TimestampTzGetDatum(rental_now())),
+				 VALUE_OR_NULL(UUIDPGetDatum(order->customer_id), order->customer_id == NULL)) == 0)
+		no_coupon("is not known");
+	if (!DatumGetBool(plan_datum(0, 7)))
+		no_coupon("is not good now");
+	if (!DatumGetBool(plan_datum(0, 8)))
+		no_coupon("is used up");
+	if (!plan_value(0, 9).isnull && order->customer_id != NULL &&
+		DatumGetInt64(plan_datum(0, 10)) >= DatumGetInt32(plan_datum(0, 9)))
+		no_coupon("was used by this customer before");
+	percent = plan_value(0, 2);
+	products = plan_value(0, 5);
+	categories = plan_value(0, 6);
+	for (i = 0; i < n; i++)
+	{
+		if ((!products.isnull || !categories.isnull) && !list_has(products, &items[i].product->id) &&
+			!(items[i].has_category && list_has(categories, &items[i].category_id)))
+			continue;
+		shares[nshares++] = (Share){&items[i], items[i].subtotal - items[i].discount, 0, 0};
+		sum += items[i].subtotal - items[i].discount;
+	}
+	if (nshares == 0 || sum == 0)
+		no_coupon("is not for this");
+	if (sum < amount_minor(plan_datum(0, 4), product->currency))
+		no_coupon("needs a larger order");
+	if (percent.isnull)
+		discount = Min(amount_minor(plan_datum(0, 3), product->currency), sum);
+	else
+		discount = charge_scale(sum, millionths(percent.value));
+	order->has_coupon = true;
+	order->coupon_id = *DatumGetUUIDP(plan_datum(0, 1));
+	spread(shares, nshares, discount, sum);
+	for (i = 0; i < nshares; i++)
+	{
+		shares[i].item->discount += shares[i].part;
+		if (shares[i].part > 0)
+			charge_line(&shares[i].item->charge, "coupon", code, 0, -shares[i].part);
+	}
+}
+
+/* Taxes */
+
+static void
+item_taxes(PriceItem *item)
+{
+	Minor  net = item->subtotal - item->discount;
+	int64  included = MILLION;
+	uint64 n;
+	uint64 i;
+
+	n = plan_read(&taxes_of, VALUE(UUIDPGetDatum(&item->product->vendor_id)), VALUE(UUIDPGetDatum(&item->product->id)));
+	for (i = 0; i < n; i++)
+		if (DatumGetBool(plan_datum(i, 3)))
+			included += millionths(plan_datum(i, 2));
+	for (i = 0; i < n; i++)
+	{
+		int64 percent = millionths(plan_datum(i, 2));
+
+		if (DatumGetBool(plan_datum(i, 3)))
+			/* told, but no part of any sum: the price holds it already */
+			charge_line(&item->charge, "tax",
+						psprintf("holds %s %s", plan_text(i, 1),
+								 amount_text(charge_part(net, percent, included), item->product->currency)),
+						0, 0);
+		else
+		{
+			Minor tax = charge_scale(net, percent);
+
+			item->tax += tax;
+			charge_line(&item->charge, "tax", plan_text(i, 1), 0, tax);
+		}
+	}
+}
+
+/* The whole */
+
+static VendorPricing
+vendor_read(const pg_uuid_t *vendor_id, const pg_uuid_t *customer_id)
+{
+	VendorPricing vendor = {.deposit = "none"};
+
+	if (plan_read(&vendor_pricing, VALUE(UUIDPGetDatum(vendor_id)),
+				  VALUE_OR_NULL(UUIDPGetDatum(customer_id), customer_id == NULL)) == 0)
+		return vendor;
+	vendor.has_rules = DatumGetBool(plan_datum(0, 1));
+	vendor.has_taxes = DatumGetBool(plan_datum(0, 2));
+	if (!plan_value(0, 3).isnull)
+		vendor.group_percent = millionths(plan_datum(0, 3));
+	if (!plan_value(0, 4).isnull)
+	{
+		vendor.deposit = plan_text(0, 4);
+		vendor.deposit_percent = millionths(plan_datum(0, 5));
+		vendor.waiver_percent = millionths(plan_datum(0, 6));
+	}
+	return vendor;
+}
+
+/*
+ * price_items prices the items of one order, all of one vendor. Called between
+ * plan_open and plan_close, which the result does not outlive.
+ */
+void
+price_items(PriceItem *items, int n, PriceOrder *order)
+{
+	VendorPricing vendor = vendor_read(&items[0].product->vendor_id, order->customer_id);
+	Minor		  insurable = 0;
+	Minor		  fixed_deposit = 0;
+	int			  i;
+
+	order->subtotal = order->discount = order->tax = order->waiver = order->deposit = 0;
+	order->has_coupon = false;
+	for (i = 0; i < n; i++)
+	{
+		item_charge(&items[i], &vendor);
+		if (vendor.group_percent > 0)
+			group_discount(&items[i], vendor.group_percent);
+	}
+	if (order->coupon != NULL)
+		coupon_discount(items, n, order);
+	for (i = 0; i < n; i++)
+	{
+		items[i].tax = 0;
+		if (vendor.has_taxes)
+			item_taxes(&items[i]);
+		items[i].total = items[i].subtotal - items[i].discount + items[i].tax;
+		order->subtotal += items[i].subtotal;
+		order->discount += items[i].discount;
+		order->tax += items[i].tax;
+		if (!items[i].waiver_exempt)
+			insurable += items[i].subtotal - items[i].discount;
+		fixed_deposit += items[i].deposit * items[i].quantity;
+	}
+	if (order->with_waiver)
+	{
+		if (vendor.waiver_percent == 0)
+			rental_raise(rule_violated, errmsg("this vendor sells no damage waiver"), errfield("waiver"));
+		order->waiver = charge_scale(insurable, vendor.waiver_percent);
+	}
+	order->total = order->subtotal - order->discount + order->tax + order->waiver;
+	if (strcmp(vendor.deposit, "fixed") == 0)
+		order->deposit = fixed_deposit;
+	else if (strcmp(vendor.deposit, "percent_items") == 0)
+		order->deposit = charge_scale(order->subtotal - order->discount, vendor.deposit_percent);
+	else if (strcmp(vendor.deposit, "percent_total") == 0)
+		order->deposit = charge_scale(order->total, vendor.deposit_percent);
+}
+
+/*
+ * price_redeem uses the coupon of an order up, once more checked under the
+ * lock of its row: of two who race for the last use one wins.
+ */
+void
+price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_t *order_id)
+{
+	char *code;
+
+	if (!order->has_coupon)
+		return;
+	code = str_toupper(order->coupon, strlen(order->coupon), DEFAULT_COLLATION_OID);
+	plan_run(&coupon_lock, VALUE(UUIDPGetDatum(vendor_id)), VALUE(CStringGetTextDatum(code)));
+	if (plan_run(&coupon_of, VALUE(UUIDPGetDatum(vendor_id)), VALUE(CStringGetTextDatum(code)),
+				 VALUE(TimestampTzGetDatum(rental_now())), VALUE(UUIDPGetDatum(order->customer_id))) == 0 ||
+		!DatumGetBool(plan_datum(0, 7)))
+		no_coupon("is not good now");
+	if (!DatumGetBool(plan_datum(0, 8)))
+		no_coupon("is used up");
+	if (!plan_value(0, 9).isnull && DatumGetInt64(plan_datum(0, 10)) >= DatumGetInt32(plan_datum(0, 9)))
+		no_coupon("was used by this customer before");
+	plan_run(&coupon_use, VALUE(UUIDPGetDatum(&order->coupon_id)), VALUE(UUIDPGetDatum(vendor_id)));
+	plan_run(&coupon_use_insert, VALUE(UUIDPGetDatum(vendor_id)), VALUE(UUIDPGetDatum(&order->coupon_id)),
+			 VALUE(UUIDPGetDatum(order_id)), VALUE(UUIDPGetDatum(order->customer_id)),
+			 VALUE(TimestampTzGetDatum(rental_now())));
+}
+
+/* Answers */
+
+static Datum
+price_line(TupleDesc desc, const ChargeLine *line, const char *currency)
+{
+	Datum values[4] = {CStringGetTextDatum(line->step), CStringGetTextDatum(line->description),
+					   Int32GetDatum(line->units), amount_datum(line->amount, currency)};
+	bool  nulls[4] = {false, false, line->units == 0, false};
+
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/* price(product_id uuid, start_at, end_at timestamptz, quantity integer, coupon text, customer_id uuid) */
+PG_FUNCTION_INFO_V1(price);
 Datum
-product_price(PG_FUNCTION_ARGS)
+price(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	const Actor	 *who = actor_current();
 	Product		  product;
-	Period		  period;
-	Price		  price;
+	PriceItem	  item = {.product = &product, .field = "product_id"};
+	PriceOrder	  order = {.coupon = request_text(FCARG(4), "coupon", 40)};
+	const char	 *currency;
 	TupleDesc	  desc;
+	TupleDesc	  line_desc;
 	Oid			  line_type;
-	Datum		  lines[2];
-	int			  nlines = 0;
-	int32		  quantity;
-	Datum		  values[9];
-	bool		  nulls[9] = {false};
+	Datum		 *lines;
+	Datum		  values[14];
+	bool		  nulls[14] = {false};
 	Datum		  result;
+	int			  i;
 
 	request_required(FCARG(0), "product_id");
 	request_required(FCARG(1), "start_at");
 	request_required(FCARG(2), "end_at");
 	request_required(FCARG(3), "quantity");
-	quantity = PG_GETARG_INT32(3);
-	if (quantity < 1 || quantity > 1000000)
+	item.quantity = PG_GETARG_INT32(3);
+	if (item.quantity < 1 || item.quantity > 1000000)
 		rental_raise(invalid_value, errmsg("quantity must be between 1 and 1000000"), errfield("quantity"));
-	period = period_check(PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2), "end_at");
+	item.period = period_check(PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2), "end_at");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "a price is a composite");
 
 	plan_open();
 	product_load(PG_GETARG_UUID_P(0), &product, "product_id");
-	price = price_of(&product, &period, "product_id");
+	if (!PG_ARGISNULL(5))
+	{
+		if (!actor_has_user(who) || !uuid_equal(&who->user_id, PG_GETARG_UUID_P(5)))
+			actor_require_vendor(&product.vendor_id);
+		order.customer_id = PG_GETARG_UUID_P(5);
+	}
+	else if (who->role == ACTOR_CUSTOMER)
+		order.customer_id = &who->user_id;
+	price_items(&item, 1, &order);
+	currency = product.currency;
 	MemoryContextSwitchTo(caller);
-	line_type = get_element_type(TupleDescAttr(desc, 8)->atttypid);
-	lines[nlines++] =
-		price_line(line_type, psprintf(product.rate_days == 1 ? "first day" : "first %d days", product.rate_days),
-				   Min(price.days, product.rate_days), price.base);
-	if (price.extra_days > 0)
-		lines[nlines++] = price_line(
-			line_type,
-			psprintf("each further day %s", DatumGetCString(DirectFunctionCall1(numeric_out, product.rate_extra_day))),
-			price.extra_days, price.extra);
+	line_type = get_element_type(TupleDescAttr(desc, 13)->atttypid);
+	line_desc = BlessTupleDesc(TypeGetTupleDesc(line_type, NIL));
+	lines = palloc(item.charge.nlines * sizeof(Datum));
+	for (i = 0; i < item.charge.nlines; i++)
+		lines[i] = price_line(line_desc, &item.charge.lines[i], currency);
 	values[0] = UUIDPGetDatum(&product.id);
-	values[1] = CStringGetTextDatum(product.currency);
-	values[2] = TimestampTzGetDatum(period.start);
-	values[3] = TimestampTzGetDatum(period.end);
-	values[4] = Int32GetDatum(price.days);
-	values[5] = Int32GetDatum(quantity);
-	values[6] = price.unit_price;
-	values[7] = amount_times(price.unit_price, quantity);
-	values[8] = PointerGetDatum(construct_array(lines, nlines, line_type, -1, false, TYPALIGN_DOUBLE));
+	values[1] = CStringGetTextDatum(currency);
+	values[2] = TimestampTzGetDatum(item.period.start);
+	values[3] = TimestampTzGetDatum(item.period.end);
+	values[4] = Int32GetDatum(item.charge.units.count);
+	values[5] = CStringGetTextDatum(item.by_hour ? "hour" : "day");
+	values[6] = Int32GetDatum(item.quantity);
+	values[7] = amount_datum(item.unit_price, currency);
+	values[8] = amount_datum(item.subtotal, currency);
+	values[9] = amount_datum(item.discount, currency);
+	values[10] = amount_datum(item.tax, currency);
+	values[11] = amount_datum(item.total, currency);
+	values[12] = amount_datum(order.deposit, currency);
+	values[13] = PointerGetDatum(construct_array(lines, item.charge.nlines, line_type, -1, false, TYPALIGN_DOUBLE));
 	result = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	plan_close();
+	return result;
+}
+
+/* Late fees */
+
+/* price_late is the fee for one piece that was due at a time and came back later. */
+Minor
+price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at)
+{
+	LatePolicy policy = {.cap = -1};
+	Datum	  *steps;
+	int		   i;
+
+	if (plan_read(&late_policy, VALUE(UUIDPGetDatum(&product->vendor_id))) == 0)
+		return 0;
+	policy.free = span_of(plan_datum(0, 1));
+	policy.deducts_free = DatumGetBool(plan_datum(0, 2));
+	policy.per_day = amount_minor(plan_datum(0, 3), product->currency);
+	policy.per_hour = amount_minor(plan_datum(0, 4), product->currency);
+	policy.nsteps = rows_of(plan_datum(0, 5), &steps);
+	policy.steps = palloc(Max(policy.nsteps, 1) * sizeof(LateStep));
+	for (i = 0; i < policy.nsteps; i++)
+		policy.steps[i] =
+			(LateStep){DatumGetInt32(attribute(steps[i], 1)), amount_minor(attribute(steps[i], 2), product->currency)};
+	if (!plan_value(0, 6).isnull)
+		policy.cap = amount_minor(plan_datum(0, 6), product->currency);
+	return charge_late(&policy, returned_at - due_at);
+}
+
+/* late_fee(product_id uuid, due_at, returned_at timestamptz, quantity integer) */
+PG_FUNCTION_INFO_V1(late_fee);
+Datum
+late_fee(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Product		  product;
+	Minor		  fee;
+	Datum		  result;
+	MemoryContext old;
+
+	request_required(FCARG(0), "product_id");
+	request_required(FCARG(1), "due_at");
+	request_required(FCARG(2), "returned_at");
+	request_required(FCARG(3), "quantity");
+	plan_open();
+	product_load(PG_GETARG_UUID_P(0), &product, "product_id");
+	fee = price_late(&product, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2)) * PG_GETARG_INT32(3);
+	old = MemoryContextSwitchTo(caller);
+	result = amount_datum(fee, product.currency);
+	MemoryContextSwitchTo(old);
 	plan_close();
 	return result;
 }

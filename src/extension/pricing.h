@@ -1,21 +1,55 @@
 /*
  * pricing.h
- *	  What a rental costs.
+ *	  What a rental costs: the items of an order together.
  */
 #ifndef RENTAL_PRICING_H
 #define RENTAL_PRICING_H
 
 #include "catalog.h"
+#include "charge.h"
 
-typedef struct Price
+typedef struct PriceItem
 {
-	int32 days;		  /* begun, of 24 hours on the vendor's clock */
-	int32 extra_days; /* those beyond what the rate's amount covers */
-	Datum base;		  /* for one piece: the rate's amount, */
-	Datum extra;	  /* the extra days, */
-	Datum unit_price; /* and both */
-} Price;
+	/* what is asked */
+	const Product *product;
+	Period		   period;
+	int32		   quantity;
+	const char	  *field; /* to blame */
 
-extern Price price_of(const Product *product, const Period *period, const char *field);
+	/* what it costs, in minor units */
+	Charge	  charge; /* of one piece, with the lines that explain everything */
+	Minor	  unit_price;
+	Minor	  subtotal; /* unit_price * quantity */
+	Minor	  discount; /* of the customer's group and of the coupon */
+	Minor	  tax;		/* what is added */
+	Minor	  total;	/* subtotal - discount + tax */
+	Minor	  deposit;	/* where the vendor takes fixed deposits */
+	bool	  by_hour;	/* units of charge are hours, else days */
+	bool	  waiver_exempt;
+	bool	  has_category;
+	pg_uuid_t category_id;
+} PriceItem;
+
+typedef struct PriceOrder
+{
+	/* what is asked; all items are of one vendor */
+	const pg_uuid_t *customer_id; /* or NULL */
+	const char		*coupon;	  /* or NULL */
+	bool			 with_waiver;
+
+	/* what it costs, in minor units */
+	Minor	  subtotal;
+	Minor	  discount;
+	Minor	  tax;
+	Minor	  waiver;
+	Minor	  total; /* subtotal - discount + tax + waiver */
+	Minor	  deposit;
+	bool	  has_coupon;
+	pg_uuid_t coupon_id;
+} PriceOrder;
+
+extern void	 price_items(PriceItem *items, int n, PriceOrder *order);
+extern void	 price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_t *order_id);
+extern Minor price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at);
 
 #endif /* RENTAL_PRICING_H */
