@@ -46,15 +46,15 @@ BEGIN; SELECT act_as(:'vera', 'vendor', :'vendor'); SELECT product_rate_set(:'dr
 BEGIN; SELECT act_as(:'vera', 'vendor', :'vendor'); SELECT product_rate_set(:'drill', 'NaN'); ROLLBACK;
 BEGIN; SELECT act_as(:'vera', 'vendor', :'vendor'); SELECT stock_set(:'drill', -1); ROLLBACK;
 -- prices: days are the vendor's; on 2026-10-25 a day in Berlin has 25 hours, on 2026-03-29 it has 23
-SELECT days, unit_price, total, lines FROM product_price(:'saw', '2026-06-10 10:00+02', '2026-06-15 10:01+02', 2);
-SELECT days, total FROM product_price(:'drill', '2026-10-24 12:00+02', '2026-10-25 12:00+01');
-SELECT days, total FROM product_price(:'drill', '2026-10-24 12:00+02', '2026-10-25 12:00:01+01');
-SELECT days, total FROM product_price(:'drill', '2027-03-27 12:00+01', '2027-03-28 12:00+02');
-SELECT days, total FROM product_price(:'drill', '2026-06-10 10:00Z', '2026-06-10 10:15Z');
-SELECT product_price(:'drill', '2026-06-10 10:00Z', '2026-06-10 10:00Z');
-SELECT product_price(:'drill', '2026-06-10 10:00Z', '2026-06-10 10:14Z');
-SELECT product_price(:'drill', '2026-06-10 10:00Z', '2036-06-10 10:14Z');
-SELECT product_price(:'vendor', '2026-06-10 10:00Z', '2026-06-10 11:00Z');
+SELECT units, unit_price, total, lines FROM price(:'saw', '2026-06-10 10:00+02', '2026-06-15 10:01+02', 2);
+SELECT units, total FROM price(:'drill', '2026-10-24 12:00+02', '2026-10-25 12:00+01');
+SELECT units, total FROM price(:'drill', '2026-10-24 12:00+02', '2026-10-25 12:00:01+01');
+SELECT units, total FROM price(:'drill', '2027-03-27 12:00+01', '2027-03-28 12:00+02');
+SELECT units, total FROM price(:'drill', '2026-06-10 10:00Z', '2026-06-10 10:15Z');
+SELECT price(:'drill', '2026-06-10 10:00Z', '2026-06-10 10:00Z');
+SELECT price(:'drill', '2026-06-10 10:00Z', '2026-06-10 10:14Z');
+SELECT price(:'drill', '2026-06-10 10:00Z', '2036-06-10 10:14Z');
+SELECT price(:'vendor', '2026-06-10 10:00Z', '2026-06-10 11:00Z');
 -- orders
 CREATE FUNCTION pg_temp.items(VARIADIC jsonb[]) RETURNS jsonb LANGUAGE sql AS 'SELECT to_jsonb($1)';
 CREATE FUNCTION pg_temp.item(product uuid, quantity integer, start_at text, end_at text) RETURNS jsonb LANGUAGE sql AS

@@ -167,10 +167,6 @@ CREATE FUNCTION product_create(name text, description text DEFAULT '', category_
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION product_create(text, text, uuid, uuid, text, numeric, numeric, text, interval, interval, integer, text) IS
 	'Makes a product of the caller''s vendor; day_rate is the price of one piece for each day begun, or of one piece for sale. Errors: forbidden, invalid_value, not_found (category).';
-CREATE FUNCTION product_rate_set(product_id uuid, amount numeric, days integer DEFAULT 1, extra_day numeric DEFAULT NULL) RETURNS product_view
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION product_rate_set(uuid, numeric, integer, numeric) IS
-	'Sets the price: amount for the first days, extra_day for each further day begun (by default amount / days, rounded). Errors: forbidden, invalid_value, not_found.';
 
 CREATE VIEW component_view AS
 SELECT c.product_id, c.component_id, p.name AS component_name, c.quantity
@@ -188,6 +184,16 @@ CREATE FUNCTION component_remove(product_id uuid, component_id uuid) RETURNS voi
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION component_remove(uuid, uuid) IS 'Takes a product out of a kit. Errors: forbidden, not_found.';
 
+CREATE FUNCTION product_update(product_id uuid, name text DEFAULT NULL, description text DEFAULT NULL, category_id uuid DEFAULT NULL,
+	replacement_value numeric DEFAULT NULL, buffer_before interval DEFAULT NULL, buffer_after interval DEFAULT NULL, shortage_limit integer DEFAULT NULL,
+	assignment text DEFAULT NULL, is_active boolean DEFAULT NULL) RETURNS product_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION product_update(uuid, text, text, uuid, numeric, interval, interval, integer, text, boolean) IS
+	'Changes what is given. Orders that are placed keep what they were placed with. Errors: forbidden, not_found, invalid_value.';
+CREATE FUNCTION product_archive(product_id uuid) RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION product_archive(uuid) IS 'Takes a product out of the catalogue; its orders go on. product_update brings it back. Errors: forbidden, not_found.';
+
 INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin) VALUES
 	('GET', '/api/catalog/categories/', 'rental.category_list', '{public}', 200, 'read', 'catalog', 'Categories', true),
 	('POST', '/api/catalog/categories/', 'rental.category_create', '{admin}', 201, 'write', 'catalog', 'Make a category', true),
@@ -195,7 +201,8 @@ INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, sum
 	('GET', '/api/catalog/products/', 'rental.product_list', '{public}', 200, 'read', 'catalog', 'Products', true),
 	('POST', '/api/catalog/products/', 'rental.product_create', '{vendor,admin}', 201, 'write', 'catalog', 'Make a product', true),
 	('GET', '/api/catalog/products/{product_id}/', 'rental.product_get', '{public}', 200, 'read', 'catalog', 'One product', true),
+	('PATCH', '/api/catalog/products/{product_id}/', 'rental.product_update', '{vendor,admin}', 200, 'write', 'catalog', 'Change a product', true),
+	('DELETE', '/api/catalog/products/{product_id}/', 'rental.product_archive', '{vendor,admin}', 204, 'write', 'catalog', 'Archive a product', true),
 	('GET', '/api/catalog/products/{product_id}/components/', 'rental.component_list', '{public}', 200, 'read', 'catalog', 'What a kit is made of', true),
 	('POST', '/api/catalog/products/{product_id}/components/', 'rental.component_put', '{vendor,admin}', 201, 'write', 'catalog', 'Add to a kit', true),
-	('DELETE', '/api/catalog/products/{product_id}/components/{component_id}/', 'rental.component_remove', '{vendor,admin}', 204, 'write', 'catalog', 'Take out of a kit', true),
-	('PUT', '/api/catalog/products/{product_id}/rates/', 'rental.product_rate_set', '{vendor,admin}', 200, 'write', 'catalog', 'Set the price', true);
+	('DELETE', '/api/catalog/products/{product_id}/components/{component_id}/', 'rental.component_remove', '{vendor,admin}', 204, 'write', 'catalog', 'Take out of a kit', true);

@@ -156,5 +156,129 @@ CREATE FUNCTION late_fee(product_id uuid, due_at timestamptz, returned_at timest
 COMMENT ON FUNCTION late_fee(uuid, timestamptz, timestamptz, integer) IS
 	'What pieces cost that come back late, by the vendor''s price_settings, in its currency. Error: not_found.';
 
+-- What vendors set their prices by
+
+CREATE VIEW rates_view AS
+SELECT r.product_id, v.currency, r.strategy, CASE WHEN r.tiers = '{}' THEN ARRAY[ROW(r.days, 'day', r.amount)::price_tier] ELSE r.tiers END AS tiers,
+	r.extra_day, r.unit, r.counting, r.leeway, r.weekend_as_day, r.factors, r.extra_percent, r.minimum, r.shortest, r.longest, r.deposit, r.waiver_exempt
+FROM product_rates r JOIN vendors v ON v.id = r.vendor_id;
+COMMENT ON VIEW rates_view IS 'The price of a product, as product_rates has it.';
+CREATE VIEW price_rule_view AS SELECT id, vendor_id, name, kind, product_id, category_id, priority, from_date, to_date, weekdays, min_quantity, max_quantity,
+	percent, amount, created_at FROM price_rules;
+COMMENT ON VIEW price_rule_view IS 'A season or a step of quantity.';
+CREATE TYPE price_rule_page AS (count bigint, next text, previous text, results price_rule_view[]);
+CREATE VIEW customer_group_view AS SELECT g.id, g.vendor_id, g.name, g.percent,
+	ARRAY(SELECT m.user_id FROM customer_group_members m WHERE m.group_id = g.id AND m.vendor_id = g.vendor_id ORDER BY 1) AS members FROM customer_groups g;
+COMMENT ON VIEW customer_group_view IS 'A group of customers who get so many percent off.';
+CREATE TYPE customer_group_page AS (count bigint, next text, previous text, results customer_group_view[]);
+CREATE VIEW coupon_view AS SELECT id, vendor_id, code, percent, amount, starts_at, ends_at, minimum, most_uses, most_uses_each, uses, product_ids, category_ids,
+	is_active, created_at FROM coupons;
+COMMENT ON VIEW coupon_view IS 'A coupon as its vendor sees it.';
+CREATE TYPE coupon_page AS (count bigint, next text, previous text, results coupon_view[]);
+CREATE VIEW tax_rate_view AS SELECT id, vendor_id, name, percent, is_inclusive, is_default FROM tax_rates;
+COMMENT ON VIEW tax_rate_view IS 'A tax of a vendor.';
+CREATE TYPE tax_rate_page AS (count bigint, next text, previous text, results tax_rate_view[]);
+CREATE VIEW price_settings_view AS
+SELECT v.id AS vendor_id, v.currency, COALESCE(s.deposit, 'none') AS deposit, COALESCE(s.deposit_percent, 0) AS deposit_percent, COALESCE(s.waiver_percent, 0) AS waiver_percent,
+	COALESCE(s.late_free, '0') AS late_free, COALESCE(s.late_deducts_free, true) AS late_deducts_free, COALESCE(s.late_per_day, 0) AS late_per_day,
+	COALESCE(s.late_per_hour, 0) AS late_per_hour, COALESCE(s.late_steps, '{}') AS late_steps, s.late_cap
+FROM vendors v LEFT JOIN price_settings s ON s.vendor_id = v.id;
+COMMENT ON VIEW price_settings_view IS 'A vendor''s deposit, damage waiver and late fee, as price_settings has them.';
+
+CREATE FUNCTION product_rate_set(product_id uuid, amount numeric DEFAULT NULL, days integer DEFAULT 1, extra_day numeric DEFAULT NULL, strategy text DEFAULT NULL,
+	tiers jsonb DEFAULT NULL, unit text DEFAULT 'day', counting text DEFAULT 'clock', leeway interval DEFAULT '0', weekend_as_day boolean DEFAULT false,
+	factors numeric[] DEFAULT '{}', extra_percent numeric DEFAULT 0, minimum numeric DEFAULT 0, shortest interval DEFAULT NULL, longest interval DEFAULT NULL,
+	deposit numeric DEFAULT 0, waiver_exempt boolean DEFAULT false) RETURNS product_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION product_rate_set(uuid, numeric, integer, numeric, text, jsonb, text, text, interval, boolean, numeric[], numeric, numeric, interval, interval, numeric, boolean) IS
+	'Sets the price of one piece, as product_rates explains: by tiers, a list of {length, unit, amount}, or by amount for the first days and extra_day for each further day begun (by default amount / days, rounded). Errors: forbidden, not_found, invalid_value, missing_field.';
+CREATE FUNCTION product_rate_get(product_id uuid) RETURNS rates_view
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION product_rate_get(uuid) IS 'The whole price of a product. Error: not_found.';
+
+CREATE FUNCTION price_rule_list(vendor_id uuid DEFAULT NULL, page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS price_rule_page
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION price_rule_list(uuid, integer, text, text) IS 'A vendor''s seasons and steps of quantity, oldest first, for its team. Error: forbidden.';
+CREATE FUNCTION price_rule_create(name text, kind text, percent numeric DEFAULT NULL, amount numeric DEFAULT NULL, product_id uuid DEFAULT NULL, category_id uuid DEFAULT NULL,
+	from_date date DEFAULT NULL, to_date date DEFAULT NULL, weekdays integer[] DEFAULT NULL, min_quantity integer DEFAULT NULL, max_quantity integer DEFAULT NULL,
+	priority integer DEFAULT 0, vendor_id uuid DEFAULT NULL) RETURNS price_rule_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION price_rule_create(text, text, numeric, numeric, uuid, uuid, date, date, integer[], integer, integer, integer, uuid) IS
+	'Adds a season (percent, or an amount for each unit of charge) or a step of quantity (percent). Errors: forbidden, not_found, invalid_value, missing_field.';
+CREATE FUNCTION price_rule_delete(rule_id uuid) RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION price_rule_delete(uuid) IS 'Takes a rule away. Error: not_found.';
+
+CREATE FUNCTION customer_group_list(vendor_id uuid DEFAULT NULL, page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS customer_group_page
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION customer_group_list(uuid, integer, text, text) IS 'A vendor''s customer groups with their members, oldest first, for its team. Error: forbidden.';
+CREATE FUNCTION customer_group_create(name text, percent numeric, vendor_id uuid DEFAULT NULL) RETURNS customer_group_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION customer_group_create(text, numeric, uuid) IS 'Makes a group of customers who get percent off. Errors: forbidden, invalid_value.';
+CREATE FUNCTION customer_group_delete(group_id uuid) RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION customer_group_delete(uuid) IS 'Takes a group away. Error: not_found.';
+CREATE FUNCTION customer_group_join(group_id uuid, user_id uuid) RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION customer_group_join(uuid, uuid) IS 'Puts a customer who has ordered from the vendor into a group, out of any other one. Error: not_found.';
+CREATE FUNCTION customer_group_leave(group_id uuid, user_id uuid) RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION customer_group_leave(uuid, uuid) IS 'Takes a customer out of a group. Error: not_found.';
+
+CREATE FUNCTION coupon_list(vendor_id uuid DEFAULT NULL, page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS coupon_page
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION coupon_list(uuid, integer, text, text) IS 'A vendor''s coupons, oldest first, for its team. Error: forbidden.';
+CREATE FUNCTION coupon_create(code text, percent numeric DEFAULT NULL, amount numeric DEFAULT NULL, starts_at timestamptz DEFAULT NULL, ends_at timestamptz DEFAULT NULL,
+	minimum numeric DEFAULT 0, most_uses integer DEFAULT NULL, most_uses_each integer DEFAULT NULL, product_ids uuid[] DEFAULT NULL, category_ids uuid[] DEFAULT NULL,
+	vendor_id uuid DEFAULT NULL) RETURNS coupon_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION coupon_create(text, numeric, numeric, timestamptz, timestamptz, numeric, integer, integer, uuid[], uuid[], uuid) IS
+	'Makes a coupon that takes a percentage or an amount off. Errors: forbidden, already_exists, invalid_value, missing_field.';
+CREATE FUNCTION coupon_update(coupon_id uuid, is_active boolean DEFAULT NULL, ends_at timestamptz DEFAULT NULL, most_uses integer DEFAULT NULL) RETURNS coupon_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION coupon_update(uuid, boolean, timestamptz, integer) IS 'Changes what is given. Errors: not_found, invalid_value, conflict when it was used more often.';
+
+CREATE FUNCTION tax_rate_list(vendor_id uuid DEFAULT NULL, page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS tax_rate_page
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tax_rate_list(uuid, integer, text, text) IS 'A vendor''s taxes, oldest first, for its team. Error: forbidden.';
+CREATE FUNCTION tax_rate_create(name text, percent numeric, is_inclusive boolean DEFAULT false, is_default boolean DEFAULT true, vendor_id uuid DEFAULT NULL) RETURNS tax_rate_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tax_rate_create(text, numeric, boolean, boolean, uuid) IS 'Adds a tax. Errors: forbidden, invalid_value.';
+CREATE FUNCTION tax_rate_delete(tax_rate_id uuid) RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tax_rate_delete(uuid) IS 'Takes a tax away, from products as well. Error: not_found.';
+CREATE FUNCTION product_taxes_replace(product_id uuid, tax_rate_ids uuid[]) RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION product_taxes_replace(uuid, uuid[]) IS 'Sets a product''s own taxes; an empty list means the vendor''s default ones. Errors: forbidden, not_found.';
+
+CREATE FUNCTION price_settings_get(vendor_id uuid DEFAULT NULL) RETURNS price_settings_view
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION price_settings_get(uuid) IS 'A vendor''s deposit, damage waiver and late fee, for its team. Error: forbidden.';
+CREATE FUNCTION price_settings_set(deposit text DEFAULT 'none', deposit_percent numeric DEFAULT 0, waiver_percent numeric DEFAULT 0, late_free interval DEFAULT '0',
+	late_deducts_free boolean DEFAULT true, late_per_day numeric DEFAULT 0, late_per_hour numeric DEFAULT 0, late_steps jsonb DEFAULT NULL, late_cap numeric DEFAULT NULL,
+	vendor_id uuid DEFAULT NULL) RETURNS price_settings_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION price_settings_set(text, numeric, numeric, interval, boolean, numeric, numeric, jsonb, numeric, uuid) IS
+	'Sets them all, as price_settings explains; late_steps is a list of {days, amount}. Errors: forbidden, invalid_value.';
+
 INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin) VALUES
-	('GET', '/api/catalog/products/{product_id}/price/', 'rental.price', '{public}', 200, 'read', 'catalog', 'Price of a period', true);
+	('GET', '/api/catalog/products/{product_id}/price/', 'rental.price', '{public}', 200, 'read', 'catalog', 'Price of a period', true),
+	('GET', '/api/catalog/products/{product_id}/rates/', 'rental.product_rate_get', '{public}', 200, 'read', 'catalog', 'The whole price', true),
+	('PUT', '/api/catalog/products/{product_id}/rates/', 'rental.product_rate_set', '{vendor,admin}', 200, 'write', 'catalog', 'Set the price', true),
+	('PUT', '/api/catalog/products/{product_id}/taxes/', 'rental.product_taxes_replace', '{vendor,admin}', 204, 'write', 'catalog', 'Set its taxes', true),
+	('GET', '/api/catalog/price-rules/', 'rental.price_rule_list', '{vendor,admin}', 200, 'read', 'catalog', 'Seasons and steps of quantity', true),
+	('POST', '/api/catalog/price-rules/', 'rental.price_rule_create', '{vendor,admin}', 201, 'write', 'catalog', 'Add a season or step', true),
+	('DELETE', '/api/catalog/price-rules/{rule_id}/', 'rental.price_rule_delete', '{vendor,admin}', 204, 'write', 'catalog', 'Take one away', true),
+	('GET', '/api/catalog/customer-groups/', 'rental.customer_group_list', '{vendor,admin}', 200, 'read', 'catalog', 'Customer groups', true),
+	('POST', '/api/catalog/customer-groups/', 'rental.customer_group_create', '{vendor,admin}', 201, 'write', 'catalog', 'Make a customer group', true),
+	('DELETE', '/api/catalog/customer-groups/{group_id}/', 'rental.customer_group_delete', '{vendor,admin}', 204, 'write', 'catalog', 'Take a group away', true),
+	('PUT', '/api/catalog/customer-groups/{group_id}/members/{user_id}/', 'rental.customer_group_join', '{vendor,admin}', 204, 'write', 'catalog', 'Put a customer into a group', true),
+	('DELETE', '/api/catalog/customer-groups/{group_id}/members/{user_id}/', 'rental.customer_group_leave', '{vendor,admin}', 204, 'write', 'catalog', 'Take a customer out', true),
+	('GET', '/api/catalog/coupons/', 'rental.coupon_list', '{vendor,admin}', 200, 'read', 'catalog', 'Coupons', true),
+	('POST', '/api/catalog/coupons/', 'rental.coupon_create', '{vendor,admin}', 201, 'write', 'catalog', 'Make a coupon', true),
+	('PATCH', '/api/catalog/coupons/{coupon_id}/', 'rental.coupon_update', '{vendor,admin}', 200, 'write', 'catalog', 'Change a coupon', true),
+	('GET', '/api/catalog/taxes/', 'rental.tax_rate_list', '{vendor,admin}', 200, 'read', 'catalog', 'Taxes', true),
+	('POST', '/api/catalog/taxes/', 'rental.tax_rate_create', '{vendor,admin}', 201, 'write', 'catalog', 'Add a tax', true),
+	('DELETE', '/api/catalog/taxes/{tax_rate_id}/', 'rental.tax_rate_delete', '{vendor,admin}', 204, 'write', 'catalog', 'Take a tax away', true),
+	('GET', '/api/catalog/price-settings/', 'rental.price_settings_get', '{vendor,admin}', 200, 'read', 'catalog', 'Deposit, waiver, late fee', true),
+	('PUT', '/api/catalog/price-settings/', 'rental.price_settings_set', '{vendor,admin}', 200, 'write', 'catalog', 'Set deposit, waiver, late fee', true);

@@ -13,6 +13,7 @@
 #include "errors.h"
 #include "funcapi.h"
 #include "plan.h"
+#include "rates.h"
 #include "request.h"
 #include "response.h"
 #include "slug.h"
@@ -39,6 +40,12 @@ PLAN(
 	"buffer_before, buffer_after, shortage_limit, assignment) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
 	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID, TEXTOID, INTERVALOID, INTERVALOID,
 	INT4OID, TEXTOID);
+PLAN(
+	product_change,
+	"UPDATE rental.products SET name = COALESCE($2, name), description = COALESCE($3, description), category_id = COALESCE($4, category_id), "
+	"replacement_value = COALESCE($5, replacement_value), buffer_before = COALESCE($6, buffer_before), buffer_after = COALESCE($7, buffer_after), "
+	"shortage_limit = COALESCE($8, shortage_limit), assignment = COALESCE($9, assignment), is_active = COALESCE($10, is_active) WHERE id = $1",
+	UUIDOID, TEXTOID, TEXTOID, UUIDOID, NUMERICOID, INTERVALOID, INTERVALOID, INT4OID, TEXTOID, BOOLOID);
 PLAN(components_of,
 	 "SELECT component_id, quantity FROM rental.product_components WHERE product_id = $1 ORDER BY component_id",
 	 UUIDOID);
@@ -50,10 +57,6 @@ PLAN(component_unset, "DELETE FROM rental.product_components WHERE product_id = 
 	 UUIDOID);
 PLAN(components_row, "SELECT v FROM rental.component_view v WHERE v.product_id = $1 AND v.component_id = $2", UUIDOID,
 	 UUIDOID);
-PLAN(rate_upsert,
-	 "INSERT INTO rental.product_rates (vendor_id, product_id, days, amount, extra_day) VALUES ($1, $2, $3, $4, $5) "
-	 "ON CONFLICT (product_id, vendor_id) DO UPDATE SET days = $3, amount = $4, extra_day = $5",
-	 UUIDOID, UUIDOID, INT4OID, NUMERICOID, NUMERICOID);
 PLAN(category_exists, "SELECT FROM rental.categories WHERE id = $1", UUIDOID);
 PLAN(
 	category_insert,
@@ -288,7 +291,8 @@ product_list(PG_FUNCTION_ARGS)
 					   filters, 6, PG_GETARG_INT32(6), FCARG(7), FCARG(8));
 }
 
-static NullableDatum
+/* product_answer is a product as product_view has it. Called between plan_open and plan_close. */
+NullableDatum
 product_answer(const pg_uuid_t *id)
 {
 	plan_run(&product_row, VALUE(UUIDPGetDatum(id)));
@@ -328,15 +332,6 @@ vendor_currency(const pg_uuid_t *vendor_id)
 	if (plan_read(&vendor_currency_plan, VALUE(UUIDPGetDatum(vendor_id))) == 0)
 		rental_raise(not_found, errmsg("no such vendor"), errfield("vendor_id"));
 	return plan_text(0, 1);
-}
-
-static void
-rate_set(const pg_uuid_t *vendor_id, const pg_uuid_t *product_id, const char *currency, int32 days, Datum amount,
-		 Datum extra_day)
-{
-	plan_run(&rate_upsert, VALUE(UUIDPGetDatum(vendor_id)), VALUE(UUIDPGetDatum(product_id)),
-			 VALUE(Int32GetDatum(days)), VALUE(amount_round(amount, currency)),
-			 VALUE(amount_round(extra_day, currency)));
 }
 
 /* one_of refuses a word that is none of those given. */
@@ -401,42 +396,65 @@ product_create(PG_FUNCTION_ARGS)
 			 VALUE(CStringGetTextDatum(tracking)), FCARG(5), VALUE(TimestampTzGetDatum(rental_now())),
 			 VALUE(CStringGetTextDatum(kind)), FCARG(8), FCARG(9), FCARG(10), VALUE(CStringGetTextDatum(assignment)));
 	if (!PG_ARGISNULL(6))
-		rate_set(vendor_id, id, currency, 1, PG_GETARG_DATUM(6), PG_GETARG_DATUM(6));
+		rate_set_day(vendor_id, id, PG_GETARG_DATUM(6));
 	row = product_answer(id);
 	plan_close();
 	return plan_return(fcinfo, row);
 }
 
-/* product_rate_set(product_id uuid, amount numeric, days integer, extra_day numeric) */
-PG_FUNCTION_INFO_V1(product_rate_set);
+/*
+ * product_update(product_id uuid, name text, description text, category_id uuid, replacement_value numeric, buffer_before interval,
+ * buffer_after interval, shortage_limit integer, assignment text, is_active boolean): what is given changes; orders that are placed keep
+ * what they were placed with
+ */
+PG_FUNCTION_INFO_V1(product_update);
 Datum
-product_rate_set(PG_FUNCTION_ARGS)
+product_update(PG_FUNCTION_ARGS)
 {
+	char		 *name = PG_ARGISNULL(1) ? NULL : request_required_text(FCARG(1), "name", 200);
+	char		 *description = request_text(FCARG(2), "description", 20000);
+	char		 *assignment = request_text(FCARG(8), "assignment", 20);
 	Product		  product;
 	NullableDatum row;
-	Datum		  extra_day;
-	int32		  days;
 
 	request_required(FCARG(0), "product_id");
-	request_required(FCARG(1), "amount");
-	request_required(FCARG(2), "days");
-	days = PG_GETARG_INT32(2);
-	if (days < 1 || days > 3660)
-		rental_raise(invalid_value, errmsg("days must be between 1 and 3660"), errfield("days"));
+	if (assignment != NULL)
+		one_of(assignment, "assignment", "order", "dispatch", NULL);
+	if (!PG_ARGISNULL(5))
+		buffer_check(FCARG(5), "buffer_before");
+	if (!PG_ARGISNULL(6))
+		buffer_check(FCARG(6), "buffer_after");
+	if (!PG_ARGISNULL(7) && PG_GETARG_INT32(7) < 0)
+		rental_raise(invalid_value, errmsg("shortage_limit must not be negative"), errfield("shortage_limit"));
 	plan_open();
 	product_load_own(PG_GETARG_UUID_P(0), &product);
-	amount_check(PG_GETARG_DATUM(1), product.currency, "amount");
-	if (PG_ARGISNULL(3))
-		extra_day = amount_divide(PG_GETARG_DATUM(1), days);
-	else
-	{
-		extra_day = PG_GETARG_DATUM(3);
-		amount_check(extra_day, product.currency, "extra_day");
-	}
-	rate_set(&product.vendor_id, &product.id, product.currency, days, PG_GETARG_DATUM(1), extra_day);
+	if (!PG_ARGISNULL(3) && plan_run(&category_exists, FCARG(3)) == 0)
+		rental_raise(not_found, errmsg("no such category"), errfield("category_id"));
+	if (!PG_ARGISNULL(4))
+		amount_check(PG_GETARG_DATUM(4), product.currency, "replacement_value");
+	plan_run(&product_change, FCARG(0), VALUE_OR_NULL(name ? CStringGetTextDatum(name) : (Datum) 0, name == NULL),
+			 VALUE_OR_NULL(description ? CStringGetTextDatum(description) : (Datum) 0, description == NULL), FCARG(3),
+			 FCARG(4), FCARG(5), FCARG(6), FCARG(7),
+			 VALUE_OR_NULL(assignment ? CStringGetTextDatum(assignment) : (Datum) 0, assignment == NULL), FCARG(9));
 	row = product_answer(&product.id);
 	plan_close();
 	return plan_return(fcinfo, row);
+}
+
+/* product_archive(product_id uuid) */
+PG_FUNCTION_INFO_V1(product_archive);
+Datum
+product_archive(PG_FUNCTION_ARGS)
+{
+	Product product;
+
+	request_required(FCARG(0), "product_id");
+	plan_open();
+	product_load_own(PG_GETARG_UUID_P(0), &product);
+	plan_run(&product_change, FCARG(0), NULLVALUE, NULLVALUE, NULLVALUE, NULLVALUE, NULLVALUE, NULLVALUE, NULLVALUE,
+			 NULLVALUE, VALUE(BoolGetDatum(false)));
+	plan_close();
+	PG_RETURN_VOID();
 }
 
 /* Kits */

@@ -8,6 +8,7 @@
  */
 #include "request.h"
 
+#include "amount.h"
 #include "common/unicode_norm.h"
 #include "errors.h"
 #include "lib/stringinfo.h"
@@ -192,6 +193,29 @@ request_integer(const RequestObject *object, const char *field, bool required, i
 		wrong_type(object, field, "a whole number");
 	*value = DatumGetInt32(DirectFunctionCall1(numeric_int4, number));
 	return true;
+}
+
+/* request_amount is an amount that the currency has: a decimal string, or a number. */
+Datum
+request_amount(const RequestObject *object, const char *field, const char *currency)
+{
+	JsonbValue *json = field_value(object, field, true);
+	Datum		amount;
+
+	if (json->type == jbvNumeric)
+		amount = NumericGetDatum(json->val.numeric);
+	else
+	{
+		char *text = json->type == jbvString ? pnstrdup(json->val.string.val, json->val.string.len) : "";
+
+		if (*text == '\0' || strspn(text, "0123456789.") != strlen(text) || strlen(text) > 40 || text[0] == '.' ||
+			strchr(text, '.') != strrchr(text, '.') || text[strlen(text) - 1] == '.')
+			wrong_type(object, field, "a decimal amount, such as \"119.90\"");
+		amount =
+			DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	}
+	amount_check(amount, currency, request_path(object, field));
+	return amount;
 }
 
 static bool

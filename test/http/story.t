@@ -159,10 +159,10 @@ is_deeply([ map { $_->{id} } @{ call('GET', "/api/catalog/products/?category=$ca
 is_deeply(available($product), [ [ at(9), at(14), 3 ] ], 'all pieces are free');
 $answer = call('GET', "$path/price/?start_at=" . at(10) . '&end_at=' . at(14, 11) . '&quantity=2');
 my $price = expect($answer, 200, 'the price is answered');
-fields($price, 'product_id currency start_at end_at days quantity unit_price total lines', 'a price has the fields of a price');
-is($price->{days}, 5, 'a day begun counts');
-like($answer->{text}, qr/"unit_price":"60\.00","total":"120\.00"/, 'amounts are decimal strings');
-is_deeply([ map { [ @$_{qw(days amount)} ] } @{ $price->{lines} } ], [ [ 2, '30.00' ], [ 3, '30.00' ] ], 'the parts explain the price');
+fields($price, 'product_id currency start_at end_at units unit quantity unit_price subtotal discount tax total deposit lines', 'a price has the fields of a price');
+is($price->{units}, 5, 'a day begun counts');
+like($answer->{text}, qr/"unit_price":"60\.00","subtotal":"120\.00"/, 'amounts are decimal strings');
+is_deeply([ map { [ @$_{qw(units amount)} ] } @{ $price->{lines} } ], [ [ 2, '30.00' ], [ 3, '30.00' ] ], 'the parts explain the price');
 (my $offset_start = at(10, 12)) =~ s/Z$/%2B02:00/;
 is(call('GET', "$path/price/?start_at=$offset_start&end_at=" . at(12))->{json}{start_at}, at(10), 'input may have any offset');
 

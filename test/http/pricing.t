@@ -1,0 +1,101 @@
+#!/usr/bin/perl
+# Prices over HTTP: what a vendor sets, what a customer is shown, and the worked examples.
+use strict;
+use warnings;
+use RentalTest;
+use Test::More;
+
+my $vendor = vendor();
+my $other = vendor();
+my $customer = customer();
+my $product = product($vendor, 10);
+my $path = "/api/catalog/products/$product->{id}";
+
+sub problem { return join ' ', map { $_ // '-' } $_[0]{status}, $_[0]{json}{code}, join ',', keys %{ $_[0]{json}{errors} // {} } }
+sub rates { return expect(call('PUT', "$path/rates/", as => $vendor, body => $_[0]), 200, 'rates are set') }
+
+# price DAYS, [query]: of a rental that begins on 1 June
+sub price
+{
+	my ($days, $query, %options) = @_;
+	my $end = POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(1906538400 + int(86400 * $days)));
+	return call('GET', "$path/price/?start_at=2030-06-01T10:00:00Z&end_at=$end" . ($query // ''), %options);
+}
+sub total { my $answer = price(@_); return $answer->{json}{total} // problem($answer) }
+
+sub tiers { return [ map { my ($length, $unit, $amount) = split ' ', $_; { length => $length + 0, unit => $unit, amount => $amount } } @_ ] }
+
+rates({ tiers => tiers('1 day 100.00', '3 day 250.00', '1 week 500.00') });
+is(total(8), '600.00', 'optimal: a week and a day');
+is(total(2), '200.00', 'two days');
+is_deeply([ map { "$_->{description} $_->{amount}" } @{ price(6)->{json}{lines} } ], ['1 week 500.00'], 'six days are explained');
+rates({ strategy => 'tiered', tiers => tiers('1 day 50', '2 day 75'), extra_day => '20.00' });
+is(total(4), '115.00', 'tiered');
+rates({ strategy => 'multiplier', amount => '100.00', factors => [ 1, 1, 0.7, 0.5, 0.5 ] });
+is(total(5), '370.00', 'multiplier');
+my $rule = expect(call('POST', '/api/catalog/price-rules/', as => $vendor,
+	body => { name => '6 to 20', kind => 'quantity', min_quantity => 6, max_quantity => 20, percent => '-10', product_id => $product->{id} }), 201, 'a step of quantity');
+is(total(5, '&quantity=8'), '2664.00', 'times eight');
+rates({ strategy => 'fixed', amount => '100.00', days => 4, extra_percent => 10 });
+is(total(6), '120.00', 'fixed');
+rates({ unit => 'hour', tiers => tiers('1 hour 10'), leeway => '15 minutes' });
+is(price(70 / 1440)->{json}{units}, 1, 'an hour with leeway');
+is(price(76 / 1440)->{json}{units}, 2, 'two hours');
+my $whole = expect(call('GET', "$path/rates/"), 200, 'the whole price is public');
+is_deeply([ @$whole{qw(strategy unit counting tiers)} ], [ 'optimal', 'hour', 'clock', [ { length => 1, unit => 'hour', amount => '10' } ] ], 'as it was set')
+  or diag(encode_json($whole));
+
+for my $wrong (
+	[ 'tiers[1].length', { tiers => tiers('3 day 1', '1 day 1') } ], [ 'tiers[0].amount', { tiers => tiers('1 day 1.001') } ], [ 'tiers[0].unit', { tiers => tiers('1 year 1') } ],
+	[ 'tiers[0].unit', { tiers => tiers('1 hour 1') } ], [ 'tiers[0].amount', { tiers => tiers('1 day -1') } ], [ 'amount', {} ], [ 'tiers', { amount => 1, tiers => tiers('1 day 1') } ],
+	[ 'strategy', { amount => 1, strategy => 'dear' } ], [ 'leeway', { amount => 1, leeway => '2 days' } ], [ 'factors', { amount => 1, factors => [ -1 ] } ], [ 'minimum', { amount => 1, minimum => -1 } ])
+{
+	my $answer = call('PUT', "$path/rates/", as => $vendor, body => $wrong->[1]);
+	ok($answer->{status} =~ /^4(00|22)$/ && $answer->{json}{errors}{ $wrong->[0] }, "no rates: $wrong->[0]") or diag($answer->{status}, $answer->{text});
+}
+is(problem(call('PUT', "$path/rates/", as => $other, body => { amount => 1 })), '403 forbidden ', "nor another vendor's");
+
+# seasons, groups, coupons, taxes
+rates({ amount => '10.00' });
+expect(call('POST', '/api/catalog/price-rules/', as => $vendor, body => { name => 'June', kind => 'season', from_date => '2030-06-01', to_date => '2030-06-30', percent => 20 }), 201, 'a season');
+is(total(1), '12.00', 'raises the price');
+is_deeply([ map { $_->{name} } @{ call('GET', '/api/catalog/price-rules/', as => $vendor)->{json}{results} } ], [ '6 to 20', 'June' ], 'the vendor sees its rules');
+is_deeply(call('GET', '/api/catalog/price-rules/', as => $other)->{json}{results}, [], 'another one does not');
+is(problem(call('DELETE', "/api/catalog/price-rules/$rule->{id}/", as => $other)), '404 not_found rule_id', 'nor takes one away');
+is(call('DELETE', "/api/catalog/price-rules/$rule->{id}/", as => $vendor)->{status}, 204, 'who made it does');
+is(problem(call('POST', '/api/catalog/price-rules/', as => $vendor, body => { name => 'X', kind => 'season', percent => 1, product_id => product($other, 1)->{id} })), '404 not_found product_id', 'a rule is for own products');
+my $group = expect(call('POST', '/api/catalog/customer-groups/', as => $vendor, body => { name => 'Regulars', percent => 10 }), 201, 'a group');
+my $members = "/api/catalog/customer-groups/$group->{id}/members/$customer->{user}{id}/";
+is(problem(call('PUT', $members, as => $vendor)), '404 not_found user_id', 'only who has ordered is a customer');
+place($customer, $product);
+is(call('PUT', $members, as => $vendor)->{status}, 204, 'a customer is put into it');
+is(total(1, '', as => $customer), '10.80', 'and pays less');
+is(total(1), '12.00', 'nobody else does');
+expect(call('POST', '/api/catalog/coupons/', as => $vendor, body => { code => 'welcome', amount => '5.00', most_uses => 3 }), 201, 'a coupon');
+is(total(1, '&coupon=Welcome'), '7.00', 'takes something off');
+is(problem(price(1, '&coupon=NONE')), '422 rule_violated coupon', 'another word does not');
+is(problem(call('POST', '/api/catalog/coupons/', as => $vendor, body => { code => 'WELCOME', percent => 1 })), '409 already_exists code', 'codes are unique');
+my $coupon = call('GET', '/api/catalog/coupons/', as => $vendor)->{json}{results}[0];
+is(call('PATCH', "/api/catalog/coupons/$coupon->{id}/", as => $vendor, body => { is_active => \0 })->{status}, 200, 'a coupon ends');
+is(problem(price(1, '&coupon=welcome')), '422 rule_violated coupon', 'and is no good');
+my $tax = expect(call('POST', '/api/catalog/taxes/', as => $vendor, body => { name => 'VAT', percent => 19 }), 201, 'a tax');
+is_deeply([ @{ price(1)->{json} }{qw(subtotal tax total)} ], [ '12.00', '2.28', '14.28' ], 'is added');
+my $light = expect(call('POST', '/api/catalog/taxes/', as => $vendor, body => { name => 'Light', percent => 7, is_default => \0 }), 201, 'another');
+is(call('PUT', "$path/taxes/", as => $vendor, body => { tax_rate_ids => [ $light->{id} ] })->{status}, 204, "a product's own");
+is(price(1)->{json}{tax}, '0.84', 'counts instead');
+is(problem(call('PUT', "$path/taxes/", as => $vendor, body => { tax_rate_ids => [ $other->{user}{id} ] })), '404 not_found tax_rate_ids', 'one that is there');
+is(price(1)->{json}{tax}, '0.84', 'and nothing changes otherwise');
+my $settings = { deposit => 'percent_items', deposit_percent => 50, late_per_day => '10.00', late_steps => [ { days => 1, amount => '5.00' } ] };
+is(expect(call('PUT', '/api/catalog/price-settings/', as => $vendor, body => $settings), 200, 'settings')->{late_steps}[0]{amount}, '5.00', 'are kept');
+is(price(1)->{json}{deposit}, '6.00', 'and count');
+is(problem(call('PUT', '/api/catalog/price-settings/', as => $vendor, body => { deposit => 'much' })), '422 invalid_value deposit', 'if they are good');
+
+# the product itself
+is(expect(call('PATCH', "$path/", as => $vendor, body => { name => 'Another name', buffer_after => '2 hours' }), 200, 'a product is changed')->{name}, 'Another name', 'in what is given');
+is(problem(call('PATCH', "$path/", as => $other, body => { name => 'Mine' })), '403 forbidden ', 'by its vendor');
+is(call('DELETE', "$path/", as => $vendor)->{status}, 204, 'it is archived');
+is(call('GET', "$path/")->{status}, 404, 'and not shown any more');
+is(call('PATCH', "$path/", as => $vendor, body => { is_active => \1 })->{status}, 200, 'until it comes back');
+is(call('GET', "$path/")->{status}, 200, 'for all');
+
+done_testing;
