@@ -252,6 +252,31 @@ fill_end(Call *call)
 	}
 }
 
+/* on_early: the client sends on, or leaves; that is for after the answer. */
+static void
+on_early(h2o_socket_t *socket, const char *err)
+{
+	h2o_socket_read_stop(socket);
+}
+
+/*
+ * hold_socket keeps an HTTP/1 connection watched, without reading, while its
+ * request waits for the database. h2o takes it off the watch list for that
+ * time, and putting it off and on again costs two system calls for each
+ * request.
+ */
+static void
+hold_socket(Call *call)
+{
+	h2o_conn_t *conn = call->req->conn;
+
+	if (call->held || call->req->version >= 0x200)
+		return;
+	call->held = conn->callbacks->get_socket(conn);
+	h2o_socket_dont_read(call->held, 1);
+	h2o_socket_read_start(call->held, on_early);
+}
+
 /* call_dispose runs when h2o drops the request, answered or not. */
 static void
 call_dispose(void *memory)
@@ -261,6 +286,9 @@ call_dispose(void *memory)
 	call->context->in_flight--;
 	metrics_add(METRIC_IN_FLIGHT, -1);
 	h2o_timeout_unlink(&call->retry);
+	/* h2o drops a request before it reads on, and before it closes */
+	if (call->held)
+		h2o_socket_dont_read(call->held, 0);
 	pg_pool_abandon(&call->query);
 	pg_pool_abandon(&call->key_query);
 	if (h2o_linklist_is_linked(&call->waiting))
@@ -746,9 +774,12 @@ call_submit(Call *call)
 	call->query.statement.sql = endpoint->sql;
 	call->query.statement.number = endpoint->number;
 	call->query.statement.generation = call->catalog->generation;
+	/* it begins by saying who calls, so it finds nothing of its neighbours' */
+	call->query.statement.shares = endpoint->is_stable;
 	call->query.values = call->values;
 	call->query.nvalues = endpoint->context + endpoint->nargs;
 	call->query.done = on_query_done;
+	hold_socket(call);
 	if ((reads_replica(call) && pg_pool_submit(call->context->pools[POOL_REPLICA], &call->query)) ||
 		pg_pool_submit(call->context->pools[endpoint->pool], &call->query))
 		return;

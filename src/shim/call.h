@@ -52,6 +52,7 @@ typedef struct Call
 	uint64_t			started; /* nanoseconds */
 	bool				is_head;
 	const char		  **values; /* $1 onward */
+	h2o_socket_t	   *held;	/* watched while the database works */
 	PgQuery				query;
 	PgQuery				key_query; /* verifies an API key */
 	const char		   *key_values[1];

@@ -564,6 +564,7 @@ create_pools(Worker *worker)
 	options.connections = config->read_connections;
 	options.depth = config->pipeline_depth;
 	options.read_only = true;
+	options.gather = true;
 	worker->calls.pools[POOL_READ] = pg_pool_create(&worker->http, &options);
 	if (config->read_database_url == NULL)
 		return;
@@ -615,6 +616,9 @@ worker_main(void *data)
 	while (!worker->finished)
 	{
 		h2o_evloop_run(worker->http.loop, INT32_MAX);
+		pg_pool_flush(worker->calls.pools[POOL_READ]);
+		if (worker->calls.pools[POOL_REPLICA])
+			pg_pool_flush(worker->calls.pools[POOL_REPLICA]);
 		resume_accepting(worker);
 		log_flush();
 	}
