@@ -310,6 +310,23 @@ on_patience(h2o_timeout_entry_t *entry)
 {
 }
 
+static void
+open_batches(PgPool *pool)
+{
+	for (int i = 0; i < pool->options.connections; i++)
+		pool->conns[i].open = pool->conns[i].conn.count == 0;
+}
+
+/* pg_pool_gathered is how many queries pg_pool_flush has to send now, or 0 if no connection is free for them. */
+int
+pg_pool_gathered(PgPool *pool)
+{
+	if (h2o_linklist_is_empty(&pool->queue))
+		return 0;
+	open_batches(pool);
+	return choose_idle(pool) ? pool->queued : 0;
+}
+
 /*
  * pg_pool_flush sends what one turn of the loop has gathered, in batches. What
  * is known to be slow ends its connection's batch, for whatever else there is
@@ -322,8 +339,7 @@ pg_pool_flush(PgPool *pool)
 
 	if (h2o_linklist_is_empty(&pool->queue))
 		return;
-	for (int i = 0; i < pool->options.connections; i++)
-		pool->conns[i].open = pool->conns[i].conn.count == 0;
+	open_batches(pool);
 	while (!h2o_linklist_is_empty(&pool->queue) && (conn = choose_idle(pool)) != NULL)
 	{
 		PgQuery *query = H2O_STRUCT_FROM_MEMBER(PgQuery, link, pool->queue.next);

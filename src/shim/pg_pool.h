@@ -35,6 +35,7 @@ typedef struct PgPool PgPool;
 extern const char *pg_pool_check_url(const char *url);
 extern PgPool	  *pg_pool_create(h2o_context_t *context, const PgPoolOptions *options);
 extern bool		   pg_pool_submit(PgPool *pool, PgQuery *query);
+extern int		   pg_pool_gathered(PgPool *pool);
 extern void		   pg_pool_flush(PgPool *pool);
 extern void		   pg_pool_abandon(PgQuery *query);
 extern bool		   pg_pool_is_ready(const PgPool *pool);

@@ -600,6 +600,35 @@ worker_init(Worker *worker)
 	create_pools(worker);
 }
 
+/*
+ * send_reads sends what is to be read, together with what has come while that
+ * was received: a larger batch costs less than a further one.
+ */
+static void
+send_reads(Worker *worker)
+{
+	PgPool *pools[] = {worker->calls.pools[POOL_READ], worker->calls.pools[POOL_REPLICA]};
+
+	for (int i = 0; i < 2; i++)
+	{
+		int before = 0;
+		int now;
+
+		if (pools[i] == NULL)
+			continue;
+		while ((now = pg_pool_gathered(pools[i])) > before && now < config->pipeline_depth)
+		{
+			before = now;
+			h2o_evloop_run(worker->http.loop, 0);
+		}
+	}
+	for (int i = 0; i < 2; i++)
+	{
+		if (pools[i])
+			pg_pool_flush(pools[i]);
+	}
+}
+
 static void *
 worker_main(void *data)
 {
@@ -616,9 +645,7 @@ worker_main(void *data)
 	while (!worker->finished)
 	{
 		h2o_evloop_run(worker->http.loop, INT32_MAX);
-		pg_pool_flush(worker->calls.pools[POOL_READ]);
-		if (worker->calls.pools[POOL_REPLICA])
-			pg_pool_flush(worker->calls.pools[POOL_REPLICA]);
+		send_reads(worker);
 		resume_accepting(worker);
 		log_flush();
 	}
