@@ -291,6 +291,7 @@ call_dispose(void *memory)
 		h2o_socket_dont_read(call->held, 0);
 	pg_pool_abandon(&call->query);
 	pg_pool_abandon(&call->key_query);
+	PQclear(call->result);
 	if (h2o_linklist_is_linked(&call->waiting))
 		h2o_linklist_unlink(&call->waiting);
 	if (h2o_linklist_is_linked(&call->fill))
@@ -335,21 +336,6 @@ call_find(h2o_req_t *req)
 	h2o_iovec_t *slot = h2o_req_getenv(req, H2O_STRLIT("call"), 0);
 
 	return slot ? (Call *) slot->base : NULL;
-}
-
-static void
-result_dispose(void *holder)
-{
-	PQclear(*(PGresult **) holder);
-}
-
-/* keep_result ties a result to the request, so that its text can be sent as it is. */
-static void
-keep_result(Call *call, PGresult *result)
-{
-	PGresult **holder = h2o_mem_alloc_shared(&call->req->pool, sizeof(*holder), result_dispose);
-
-	*holder = result;
 }
 
 static void
@@ -733,8 +719,8 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 {
 	Call *call = H2O_STRUCT_FROM_MEMBER(Call, query, query);
 
-	if (result)
-		keep_result(call, result);
+	PQclear(call->result);
+	call->result = result;
 	if (may_retry(call, outcome, result))
 	{
 		metrics_add(METRIC_RETRIES, 1);
