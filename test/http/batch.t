@@ -109,8 +109,14 @@ is(scalar @wrong, 0, 'nor does one that runs out of time');
 is(scalar @flaws, 0, 'which is answered 504');
 
 # who calls
-my @accounts = map { my $login = customer();
-	call('POST', '/api/auth/login/', url => $there, body => { email => $login->{email}, password => $login->{password} })->{json} } 1 .. 3;
+sub log_in
+{
+	my ($account) = @_;
+	return call('POST', '/api/auth/login/', url => $there,
+		body => { email => $account->{email}, password => $account->{password} })->{json};
+}
+
+my @accounts = map { log_in(customer()) } 1 .. 3;
 at_once(get('users/me/', as => $accounts[0]));
 my $strangers = 0;
 for my $round (1 .. 40)
@@ -133,6 +139,20 @@ for my $round (1 .. 40)
 	}
 }
 is($strangers, 0, 'and nobody is taken for the caller before');
+
+my $vendor = vendor();
+my $hidden = product($vendor, undef);
+my $path = "catalog/products/$hidden->{id}/";
+sql("UPDATE rental.products SET is_active = false WHERE id = '$hidden->{id}'");
+$vendor = log_in($vendor);
+at_once(get($path, as => $vendor));
+my %seen;
+for my $round (1 .. 20)
+{
+	my @answers = at_once(map { get($path, $_ % 4 == 0 ? () : (as => $vendor)) } 0 .. 29);
+	$seen{ $_ % 4 == 0 ? 'nobody' : 'vendor' }{ $answers[$_]{status} }++ for 0 .. 29;
+}
+is_deeply(\%seen, { nobody => { 404 => 160 }, vendor => { 200 => 440 } }, 'who does not log in has no rights of the caller before');
 
 # what may leave something in its transaction is alone in it
 my $marks = 0;
