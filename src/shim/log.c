@@ -4,8 +4,9 @@
  *	  What the server says about itself: JSON lines on standard error.
  *
  * Owns the form of the lines.  Access lines are gathered by each thread and
- * written once per turn of its loop.  Whoever calls must keep tokens,
- * passwords and query values out; nothing here could recognise them.
+ * written once per turn of its loop, or less often under load.  Whoever calls
+ * must keep tokens, passwords and query values out; nothing here could
+ * recognise them.
  *
  *-------------------------------------------------------------------------
  */

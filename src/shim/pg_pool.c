@@ -474,6 +474,18 @@ pg_pool_is_ready(const PgPool *pool)
 	return false;
 }
 
+/* pg_pool_is_busy: there are queries in flight. */
+bool
+pg_pool_is_busy(const PgPool *pool)
+{
+	for (int i = 0; i < pool->options.connections; i++)
+	{
+		if (pool->conns[i].conn.count > 0)
+			return true;
+	}
+	return false;
+}
+
 /* room is how many queries the connections that are up can take. */
 static int
 room(const PgPool *pool)

@@ -39,6 +39,7 @@ extern int		   pg_pool_gathered(PgPool *pool);
 extern void		   pg_pool_flush(PgPool *pool);
 extern void		   pg_pool_abandon(PgQuery *query);
 extern bool		   pg_pool_is_ready(const PgPool *pool);
+extern bool		   pg_pool_is_busy(const PgPool *pool);
 extern void		   pg_pool_close(PgPool *pool);
 
 #endif
