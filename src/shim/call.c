@@ -252,6 +252,31 @@ fill_end(Call *call)
 	}
 }
 
+/* on_early: the client sends on, or leaves; that is for after the answer. */
+static void
+on_early(h2o_socket_t *socket, const char *err)
+{
+	h2o_socket_read_stop(socket);
+}
+
+/*
+ * hold_socket keeps an HTTP/1 connection watched, without reading, while its
+ * request waits for the database. h2o takes it off the watch list for that
+ * time, and putting it off and on again costs two system calls for each
+ * request.
+ */
+static void
+hold_socket(Call *call)
+{
+	h2o_conn_t *conn = call->req->conn;
+
+	if (call->held || call->req->version >= 0x200)
+		return;
+	call->held = conn->callbacks->get_socket(conn);
+	h2o_socket_dont_read(call->held, 1);
+	h2o_socket_read_start(call->held, on_early);
+}
+
 /* call_dispose runs when h2o drops the request, answered or not. */
 static void
 call_dispose(void *memory)
@@ -261,8 +286,12 @@ call_dispose(void *memory)
 	call->context->in_flight--;
 	metrics_add(METRIC_IN_FLIGHT, -1);
 	h2o_timeout_unlink(&call->retry);
+	/* h2o drops a request before it reads on, and before it closes */
+	if (call->held)
+		h2o_socket_dont_read(call->held, 0);
 	pg_pool_abandon(&call->query);
 	pg_pool_abandon(&call->key_query);
+	PQclear(call->result);
 	if (h2o_linklist_is_linked(&call->waiting))
 		h2o_linklist_unlink(&call->waiting);
 	if (h2o_linklist_is_linked(&call->fill))
@@ -307,21 +336,6 @@ call_find(h2o_req_t *req)
 	h2o_iovec_t *slot = h2o_req_getenv(req, H2O_STRLIT("call"), 0);
 
 	return slot ? (Call *) slot->base : NULL;
-}
-
-static void
-result_dispose(void *holder)
-{
-	PQclear(*(PGresult **) holder);
-}
-
-/* keep_result ties a result to the request, so that its text can be sent as it is. */
-static void
-keep_result(Call *call, PGresult *result)
-{
-	PGresult **holder = h2o_mem_alloc_shared(&call->req->pool, sizeof(*holder), result_dispose);
-
-	*holder = result;
 }
 
 static void
@@ -732,8 +746,8 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 {
 	Call *call = H2O_STRUCT_FROM_MEMBER(Call, query, query);
 
-	if (result)
-		keep_result(call, result);
+	PQclear(call->result);
+	call->result = result;
 	if (may_retry(call, outcome, result))
 	{
 		metrics_add(METRIC_RETRIES, 1);
@@ -773,9 +787,12 @@ call_submit(Call *call)
 	call->query.statement.sql = endpoint->sql;
 	call->query.statement.number = endpoint->number;
 	call->query.statement.generation = call->catalog->generation;
+	/* it begins by saying who calls, so it finds nothing of its neighbours' */
+	call->query.statement.shares = endpoint->is_stable;
 	call->query.values = call->values;
 	call->query.nvalues = endpoint->context + endpoint->nargs;
 	call->query.done = on_query_done;
+	hold_socket(call);
 	if ((reads_replica(call) && pg_pool_submit(call->context->pools[POOL_REPLICA], &call->query)) ||
 		pg_pool_submit(call->context->pools[endpoint->pool], &call->query))
 		return;

@@ -235,6 +235,7 @@ add_cache(Catalog *catalog, Endpoint *endpoint, const CatalogRow *row)
 	json_decref(list);
 	endpoint->cache_seconds = atoi(row->cache_seconds);
 	endpoint->stream = row->stream;
+	endpoint->is_stable = row->is_stable;
 	if (count > CACHE_MAX_TAGS)
 		return "it has too many cache tags";
 	if ((endpoint->cache_seconds > 0 || endpoint->stream) && endpoint->method != METHOD_GET)

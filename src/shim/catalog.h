@@ -82,8 +82,9 @@ typedef struct Endpoint
 	int			 cache_seconds;
 	const char **cache_tags; /* NULL-terminated */
 	bool		 stream;
-	unsigned	 number;  /* among those of its catalog */
-	int			 context; /* arguments before its own */
+	bool		 is_stable; /* its calls leave nothing in their transaction */
+	unsigned	 number;	/* among those of its catalog */
+	int			 context;	/* arguments before its own */
 	int			 nargs;
 	Argument	*args;
 } Endpoint;
@@ -122,6 +123,7 @@ typedef struct CatalogRow
 	const char *cache_seconds;
 	const char *cache_tags; /* JSON array */
 	bool		stream;
+	bool		is_stable;
 } CatalogRow;
 
 extern Catalog	  *catalog_create(const char *version);
