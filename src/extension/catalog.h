@@ -19,7 +19,9 @@ typedef struct Product
 	Datum		buffer_after;
 	const char *currency;
 	const char *time_zone;
-	Datum		hold_time; /* Interval */
+	Datum		hold_time;		/* Interval */
+	Datum		minimum_notice; /* Interval */
+	bool		vendor_is_active;
 	bool		is_sale;
 	bool		is_kit;
 	bool		assigns_at_once;
@@ -35,6 +37,8 @@ typedef struct Component
 	pg_uuid_t product_id;
 	int32	  quantity;
 } Component;
+
+extern NullableDatum like_pattern(NullableDatum search);
 
 extern int	product_components(const pg_uuid_t *kit, Component **components);
 extern bool product_find(const pg_uuid_t *id, Product *product);

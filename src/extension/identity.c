@@ -74,14 +74,6 @@ PLAN(session_revoke, "UPDATE rental.sessions SET revoked_at = $2 WHERE refresh_h
 	 BYTEAOID, TIMESTAMPTZOID);
 PLAN(vendor_row, "SELECT v FROM rental.vendor_view v WHERE v.id = $1", UUIDOID);
 
-static PagePlans vendor_pages = {
-	.forward =
-		PLAN_INIT("SELECT v, v.id FROM rental.vendor_view v WHERE v.id > $1 ORDER BY v.id LIMIT $2", UUIDOID, INT4OID),
-	.backward = PLAN_INIT("SELECT v, v.id FROM rental.vendor_view v WHERE v.id < $1 ORDER BY v.id DESC LIMIT $2",
-						  UUIDOID, INT4OID),
-	.count = PLAN_INIT("SELECT count(*) FROM rental.vendors", ),
-};
-
 void
 identity_init(void)
 {
@@ -411,27 +403,6 @@ user_me(PG_FUNCTION_ARGS)
 	user = plan_keep(0, 1);
 	plan_close();
 	return plan_return(fcinfo, user);
-}
-
-PG_FUNCTION_INFO_V1(vendor_list);
-Datum
-vendor_list(PG_FUNCTION_ARGS)
-{
-	return page_return(fcinfo, &vendor_pages, NULL, 0, PG_GETARG_INT32(0), FCARG(1), FCARG(2));
-}
-
-PG_FUNCTION_INFO_V1(vendor_get);
-Datum
-vendor_get(PG_FUNCTION_ARGS)
-{
-	NullableDatum vendor;
-
-	plan_open();
-	if (plan_read(&vendor_row, FCARG(0)) == 0)
-		rental_raise(not_found, errmsg("no such vendor"));
-	vendor = plan_keep(0, 1);
-	plan_close();
-	return plan_return(fcinfo, vendor);
 }
 
 static Datum

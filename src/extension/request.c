@@ -152,6 +152,19 @@ request_uuids(const RequestObject *object, const char *field, pg_uuid_t **values
 	return n;
 }
 
+/* request_string is a text field as it stands, NULL if it is absent. */
+char *
+request_string(const RequestObject *object, const char *field, bool required)
+{
+	JsonbValue *json = field_value(object, field, required);
+
+	if (json == NULL)
+		return NULL;
+	if (json->type != jbvString)
+		wrong_type(object, field, "a string");
+	return pnstrdup(json->val.string.val, json->val.string.len);
+}
+
 bool
 request_integer(const RequestObject *object, const char *field, bool required, int32 *value)
 {

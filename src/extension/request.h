@@ -30,6 +30,7 @@ extern RequestObject request_object(const RequestList *list, int index, const ch
 extern bool			 request_uuid(const RequestObject *object, const char *field, bool required, pg_uuid_t *value);
 extern bool			 request_integer(const RequestObject *object, const char *field, bool required, int32 *value);
 extern bool			 request_time(const RequestObject *object, const char *field, bool required, TimestampTz *value);
+extern char			*request_string(const RequestObject *object, const char *field, bool required);
 extern int			 request_uuids(const RequestObject *object, const char *field, pg_uuid_t **values);
 extern char			*request_path(const RequestObject *object, const char *field);
 
