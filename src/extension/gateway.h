@@ -1,6 +1,6 @@
 /*
  * gateway.h
- *	  The gateway's side of HTTP: requests done once, API keys, revocations, caches, live events.
+ *	  The gateway's side of HTTP: requests done once, revocations, caches, live events.
  */
 #ifndef RENTAL_GATEWAY_H
 #define RENTAL_GATEWAY_H
@@ -12,6 +12,8 @@
  * by spaces; NULL if nothing.
  */
 extern const char *cache_tags_changed(void);
+
+extern bytea *sha256_of(const char *text, size_t len);
 
 /* The answer of the running request holds a secret: nothing may keep it. */
 extern void answer_is_secret(void);

@@ -10,6 +10,7 @@
 #include "rental.h"
 
 #include "actor.h"
+#include "apikey.h"
 #include "commands/trigger.h"
 #include "errors.h"
 #include "period.h"
@@ -574,6 +575,7 @@ member_remove(PG_FUNCTION_ARGS)
 	if (present == MEMBER_OWNER && owners == 1)
 		rental_raise(conflict, errmsg("a team keeps its last owner"));
 	plan_run(&member_delete, FCARG(0), FCARG(1));
+	api_keys_end(PG_GETARG_UUID_P(1));
 	plan_run(&account_set_role, FCARG(1), VALUE(CStringGetTextDatum("customer")));
 	plan_close();
 	PG_RETURN_VOID();
