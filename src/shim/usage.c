@@ -142,8 +142,8 @@ on_written(PgQuery *query, PgOutcome outcome, PGresult *result)
 			  !written && (outcome == PG_NOT_STARTED || (outcome == PG_ANSWERED && pg_result_is_transient(result))));
 }
 
-/* write_batch makes the array literals and sends them. */
-static void
+/* write_batch makes the array literals and sends them.  False: there is no connection; the counts stay. */
+static bool
 write_batch(Usage *usage)
 {
 	int	   n = take_batch(usage);
@@ -175,16 +175,18 @@ write_batch(Usage *usage)
 	usage->query.nvalues = 3;
 	usage->query.done = on_written;
 	usage->busy = true;
-	if (!pg_pool_submit(usage->pool, &usage->query))
-		end_batch(usage, true);
+	if (pg_pool_submit(usage->pool, &usage->query))
+		return true;
+	end_batch(usage, true);
+	return false;
 }
 
-/* usage_flush sends what there is.  True: there is nothing left, on its way either. */
+/* usage_flush sends what there is.  True: there is nothing to wait for, since all is written or nothing can be. */
 bool
 usage_flush(Usage *usage)
 {
-	if (!usage->busy && usage->nkeys > 0)
-		write_batch(usage);
+	if (!usage->busy && usage->nkeys > 0 && !write_batch(usage))
+		return true;
 	return !usage->busy && usage->nkeys == 0;
 }
 

@@ -91,6 +91,9 @@ my $seen = expect(call('GET', "/api/keys/$narrow->{id}/", as => $vendor), 200, '
 is_deeply([ $seen->{prefix}, $seen->{scopes}, exists $seen->{key}, exists $seen->{hash} ], [ $narrow->{prefix}, ['orders:read'], '', '' ], 'but never again the key');
 is(call('GET', "/api/keys/?user_id=$vendor->{user}{id}", as => $admin)->{json}{results}[-1]{id}, $narrow->{id}, 'an administrator sees everybody\'s');
 
+deny(400, 'invalid_field', 'key_id', 'an id that is none', $$_[0], "/api/keys/x/$$_[1]", as => $vendor) for [ 'GET', '' ], [ 'DELETE', '' ], [ 'POST', 'rotate/' ];
+deny(404, 'not_found', undef, "no such key: $$_[0] $$_[1]", $$_[0], "/api/keys/$nowhere/$$_[1]", as => $vendor) for [ 'GET', '' ], [ 'PATCH', '' ], [ 'DELETE', '' ], [ 'POST', 'rotate/' ];
+
 # Changes count within a second, and nothing else is refused meanwhile
 
 is(status($write, 'POST', '/api/examples/', body => { name => 'x' }), 201, 'a key writes');
@@ -138,6 +141,10 @@ my %again = (as => $vendor, body => {}, headers => { 'Idempotency-Key' => $once 
 my @twice = map { call('POST', "/api/keys/$third->{id}/rotate/", %again) } 1, 2;
 is(join(' ', map { $_->{status} } @twice), '201 409', 'no table keeps the secret to give it out twice');
 is(sql("SELECT count(*) FROM rental.idempotency_keys WHERE body LIKE '%$twice[0]{json}{key}%'"), 0, 'indeed');
+
+my @rotations = race(map { raw_request('POST', "/api/keys/$default->{id}/rotate/", as => $vendor, body => {}) } 1 .. 8);
+is(join(' ', sort map { $_->{status} } @rotations), join(' ', 201, (409) x 7), 'of many rotations at once one makes a key');
+is(sql("SELECT count(*) FROM rental.api_keys WHERE replaces = '$default->{id}'"), 1, 'indeed');
 
 # Usage, told in batches
 
