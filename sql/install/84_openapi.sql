@@ -247,6 +247,7 @@ CREATE FUNCTION openapi() RETURNS json
 			'security', CASE WHEN NOT 'public' = ANY (o.auth) THEN '[{"accessToken": []}, {"apiKey": []}]'::json
 				WHEN o.method = 'GET' THEN '[{}, {"accessToken": []}, {"apiKey": []}]' ELSE '[]' END,
 			'x-roles', CASE WHEN NOT o.auth && '{public,user}' THEN to_json(o.auth) END,
+			'x-scope', o.tag || CASE o.method WHEN 'GET' THEN ':read' ELSE ':write' END,
 			'parameters', (
 				SELECT json_agg(q.parameter) FROM (
 					SELECT p AS parameter FROM json_array_elements(r.parameters) p

@@ -12,7 +12,7 @@ BEGIN
 		EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', f.signature);
 		EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO rental_admin', f.signature);
 	END LOOP;
-	REVOKE ALL ON FUNCTION request_begin(uuid, text, uuid, uuid, text, text, text) FROM rental_admin;
+	REVOKE ALL ON FUNCTION request_begin(uuid, text, uuid, uuid, text, text, text), api_key_used(uuid[], bigint[], bigint[]) FROM rental_admin;
 
 	-- what says nothing about anybody's business may be called by every role here
 	FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p

@@ -30,7 +30,8 @@ enum
 PLAN(
 	product_load_plan,
 	"SELECT p.vendor_id, p.name, p.tracking = 'serialised', p.is_active, p.buffer_before, p.buffer_after, "
-	"v.currency, v.time_zone, v.hold_time, r.days, r.amount, r.extra_day, p.kind = 'sale', p.tracking = 'kit', p.assignment = 'order' "
+	"v.currency, v.time_zone, v.hold_time, r.days, r.amount, r.extra_day, p.kind = 'sale', p.tracking = 'kit', p.assignment = 'order', "
+	"v.minimum_notice, v.is_active "
 	"FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id "
 	"LEFT JOIN rental.product_rates r ON r.product_id = p.id AND r.vendor_id = p.vendor_id WHERE p.id = $1",
 	UUIDOID);
@@ -38,7 +39,8 @@ PLAN(product_row, "SELECT v FROM rental.product_view v WHERE v.id = $1", UUIDOID
 PLAN(
 	product_insert,
 	"INSERT INTO rental.products (id, vendor_id, category_id, name, description, tracking, replacement_value, created_at, kind, "
-	"buffer_before, buffer_after, shortage_limit, assignment) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+	"buffer_before, buffer_after, shortage_limit, assignment) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, COALESCE($10, v.buffer_before), "
+	"COALESCE($11, v.buffer_after), $12, $13 FROM rental.vendors v WHERE v.id = $2",
 	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID, TEXTOID, INTERVALOID, INTERVALOID,
 	INT4OID, TEXTOID);
 PLAN(components_of,
@@ -157,6 +159,8 @@ product_find(const pg_uuid_t *id, Product *product)
 	product->is_sale = DatumGetBool(plan_datum(0, 13));
 	product->is_kit = DatumGetBool(plan_datum(0, 14));
 	product->assigns_at_once = DatumGetBool(plan_datum(0, 15));
+	product->minimum_notice = plan_datum(0, 16);
+	product->vendor_is_active = DatumGetBool(plan_datum(0, 17));
 	if (product->has_rate)
 	{
 		product->rate_days = DatumGetInt32(plan_datum(0, 10));
@@ -363,7 +367,8 @@ buffer_check(NullableDatum buffer, const char *field)
 {
 	Interval *span;
 
-	request_required(buffer, field);
+	if (buffer.isnull)
+		return;
 	span = DatumGetIntervalP(buffer.value);
 	if (span->month != 0 || span->day < 0 || span->time < 0 || span->day > 366)
 		rental_raise(invalid_value, errmsg("%s must be a time of up to a year, in days or less", field),

@@ -19,7 +19,9 @@ typedef struct Product
 	Datum		buffer_after;
 	const char *currency;
 	const char *time_zone;
-	Datum		hold_time; /* Interval */
+	Datum		hold_time;		/* Interval */
+	Datum		minimum_notice; /* Interval */
+	bool		vendor_is_active;
 	bool		is_sale;
 	bool		is_kit;
 	bool		assigns_at_once;

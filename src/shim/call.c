@@ -35,6 +35,7 @@
 #define ACTOR_KEY_LIFE	(365 * 86400) /* an API key has no time of its own */
 #define KIND_LIMIT		16
 #define KIND_WRITER		5
+#define KIND_KEY_LIMIT	6
 
 /* the columns of every endpoint's statement */
 #define COLUMN_BODY		1
@@ -42,7 +43,8 @@
 #define COLUMN_COUNT	3
 
 static const char key_sql[] =
-	"SELECT key_id, user_id, role, vendor_id, scopes, seconds_left FROM rental.api_key_verify($1::bytea)";
+	"SELECT key_id, user_id, role, vendor_id, array_to_string(scopes, ' '), seconds_left, rate_limit"
+	" FROM rental.api_key_verify($1::bytea)";
 
 static int				trusted_hops;
 static _Atomic uint32_t last_writes[WRITERS]; /* by caller, in seconds */
@@ -861,7 +863,19 @@ refuse_credentials(Call *call, AuthResult result)
 		respond_error(call, ERROR_invalid_token, NULL, "the access token or API key is not valid");
 }
 
-/* limit_request takes a request from the caller's bucket of the endpoint's class.  False: answered. */
+static bool
+refuse_limited(Call *call, const char *detail)
+{
+	metrics_add(METRIC_LIMITED, 1);
+	respond_problem(call, &(Problem){429, error_entry(ERROR_rate_limited)->name, error_entry(ERROR_rate_limited)->title,
+									 detail, NULL, call->limit.retry_after});
+	return false;
+}
+
+/*
+ * limit_request takes a request from the caller's bucket of the endpoint's
+ * class, or from that of an API key with a limit of its own.  False: answered.
+ */
 static bool
 limit_request(Call *call)
 {
@@ -870,6 +884,14 @@ limit_request(Call *call)
 	size_t		 len = strlen(who);
 	int class = call->endpoint->limit;
 
+	if (actor->known && actor->rate_limit > 0)
+	{
+		limit_take_own(actor->rate_limit, hash_bytes(actor->key_id, strlen(actor->key_id), KIND_KEY_LIMIT),
+					   &call->limit);
+		if (call->limit.allowed)
+			return true;
+		return refuse_limited(call, "the limit of this API key is used up");
+	}
 	if (class < 0)
 		return true;
 	if (actor->known)
@@ -882,10 +904,7 @@ limit_request(Call *call)
 	limit_take(class, hash_bytes(who, len, (uint64_t) (KIND_LIMIT + class)), &call->limit);
 	if (call->limit.allowed)
 		return true;
-	metrics_add(METRIC_LIMITED, 1);
-	respond_problem(call, &(Problem){429, error_entry(ERROR_rate_limited)->name, error_entry(ERROR_rate_limited)->title,
-									 "the limit of this class of requests is used up", NULL, call->limit.retry_after});
-	return false;
+	return refuse_limited(call, "the limit of this class of requests is used up");
 }
 
 static void
@@ -900,23 +919,18 @@ on_key_verified(PgQuery *query, PgOutcome outcome, PGresult *result)
 		refuse_credentials(call, AUTH_INVALID);
 	else
 	{
-		const char *scopes = PQgetvalue(result, 0, 4);
-
 		strncpy(actor->key_id, PQgetvalue(result, 0, 0), UUID_LENGTH);
 		strncpy(actor->user_id, PQgetvalue(result, 0, 1), UUID_LENGTH);
 		strncpy(actor->role, PQgetvalue(result, 0, 2), ROLE_MAX_LENGTH);
 		strncpy(actor->vendor_id, PQgetvalue(result, 0, 3), UUID_LENGTH);
-		actor->may_read = strstr(scopes, "read") != NULL;
-		actor->may_write = strstr(scopes, "write") != NULL;
+		auth_set_scopes(actor, PQgetvalue(result, 0, 4));
+		actor->rate_limit = PQgetisnull(result, 0, 6) ? 0 : atoi(PQgetvalue(result, 0, 6));
 		actor->expires_at = actor->issued_at + ACTOR_KEY_LIFE;
 		actor->known = true;
-		if (revoke_applies(actor))
-			refuse_credentials(call, AUTH_INVALID);
-		else
-		{
+		/* a revocation of the same second may be older or newer than this answer: it stands, but is not kept */
+		if (!revoke_applies(actor))
 			key_cache_store(call->key_hash, actor, PQgetisnull(result, 0, 5) ? -1 : atof(PQgetvalue(result, 0, 5)));
-			call_continue(call);
-		}
+		call_continue(call);
 	}
 	PQclear(result);
 }

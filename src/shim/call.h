@@ -22,6 +22,7 @@
 #include "revoke.h"
 #include "router.h"
 #include "stream.h"
+#include "usage.h"
 
 #define REQUEST_ID_MAX_LENGTH 64
 
@@ -33,6 +34,7 @@ typedef struct CallContext
 	h2o_timeout_t  retry_delay;
 	h2o_linklist_t fills; /* calls that fetch what the cache shall hold */
 	StreamHub	  *streams;
+	Usage		  *usage;
 	int			   in_flight;
 } CallContext;
 

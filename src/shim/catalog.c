@@ -19,6 +19,7 @@
 #include <h2o/memory.h>
 #include <jansson.h>
 
+#include "auth.h"
 #include "cache.h"
 #include "limit.h"
 #include "metrics.h"
@@ -275,6 +276,7 @@ catalog_add(Catalog *catalog, const CatalogRow *row)
 
 	endpoint->limit = limit_class(row->rate_class);
 	endpoint->route = metrics_route(row->method, row->path);
+	endpoint->tag = auth_tag(row->tag, strlen(row->tag));
 	if ((problem = add_auth(catalog, endpoint, row->auth)) != NULL ||
 		(problem = add_cache(catalog, endpoint, row)) != NULL ||
 		(problem = add_arguments(catalog, endpoint, row->args)) != NULL ||

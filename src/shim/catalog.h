@@ -79,6 +79,7 @@ typedef struct Endpoint
 	char		 statement_name[32];
 	int			 limit; /* class of the rate limit, or -1 */
 	int			 route; /* its number in the metrics */
+	int			 tag;	/* its number among scopes */
 	int			 cache_seconds;
 	const char **cache_tags; /* NULL-terminated */
 	bool		 stream;
@@ -124,6 +125,7 @@ typedef struct CatalogRow
 	const char *cache_tags; /* JSON array */
 	bool		stream;
 	bool		is_stable;
+	const char *tag;
 } CatalogRow;
 
 extern Catalog	  *catalog_create(const char *version);

@@ -26,7 +26,8 @@ fuzz_add(Catalog *catalog, const char *method, const char *path, const char *arg
 					  .statement = "SELECT 1",
 					  .args = args,
 					  .cache_seconds = "0",
-					  .cache_tags = "[]"};
+					  .cache_tags = "[]",
+					  .tag = "fuzz"};
 
 	if (catalog_add(catalog, &row) != NULL)
 		abort();

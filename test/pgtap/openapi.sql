@@ -1,6 +1,6 @@
 -- The API document says of every endpoint what the catalogue knows.
 BEGIN;
-SELECT plan(33);
+SELECT plan(34);
 
 -- beside the extension's own endpoints one with every kind of type
 CREATE SCHEMA check_openapi;
@@ -80,6 +80,8 @@ SELECT is_empty($$ SELECT e.path, e.method FROM rental.endpoint e JOIN operation
 SELECT is_empty($$ SELECT code FROM rental.error_list() WHERE code !~ '^[a-z_]+$' OR status NOT BETWEEN 400 AND 599 OR title = '' $$, 'the errors have codes, status and titles');
 
 SELECT is(pg_temp.change('{x-roles}'), '["vendor", "admin"]', 'the roles that may call are named');
+SELECT is_empty($$ SELECT path, method FROM operation JOIN rental.endpoint e USING (method, path)
+	WHERE o ->> 'x-scope' IS DISTINCT FROM e.tag || CASE e.method WHEN 'GET' THEN ':read' ELSE ':write' END $$, 'and the scope that an API key needs');
 SELECT is(pg_temp.change('{requestBody,content,application/json,schema,required}'), '["wishes"]', 'an argument without a default is required');
 SELECT is(pg_temp.member('given'), NULL, 'what the server fills is no field');
 SELECT is(pg_temp.member('tags'), '{"type": ["array", "null"], "items": {"type": "string"}, "default": ["a", "b"]}', 'an array and its default');
