@@ -13,6 +13,7 @@ BEGIN
 		EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO rental_admin', f.signature);
 	END LOOP;
 	REVOKE ALL ON FUNCTION request_begin(uuid, text, uuid, uuid, text, text, text) FROM rental_admin;
+	REVOKE ALL ON FUNCTION audit_purge(timestamptz), audit_erase(uuid) FROM rental_admin;
 
 	-- what says nothing about anybody's business may be called by every role here
 	FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
