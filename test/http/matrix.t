@@ -16,6 +16,7 @@
 #      vendors   every vendor's team, about their own affairs, and administrators
 #      party     customer A and vendor A's team, who share it; administrators
 #      team      vendor A's team, administrators
+#      boss      vendor A's owner, administrators; nobody else of the team
 #      owner     customer A, who made it; administrators
 #      self      the one of vendor A's team whose own it is, nobody else
 #      admin     administrators
@@ -23,8 +24,11 @@
 # Then every reading endpoint is called by everybody who may, and every writing one by one of them with objects made for it
 # (%fresh), so that lines do not depend on each other. Options: product=serial or kit (its {product_id} is such a one),
 # order=confirmed, active, assigned or swappable (the state that its order must have), also=422 (another status of a refusal),
-# except=staff_a (who may do it with anybody's ids: a vendor's team takes orders for any customer), empty (a list by somebody
+# except=team (which may do it with anybody's ids: a vendor takes orders for any customer), empty (a list by somebody
 # else's id is empty rather than refused), stream (the answer does not end).
+#
+# A new kind of id is made for both sides where %id is filled, and in %fresh if a call uses it up; what must not show anywhere
+# else goes into %thing.
 #
 # Last, mass assignment: no writing endpoint takes a field that it does not declare, such as role or total; where it
 # declares one of them, %declared says what becomes of a caller who reaches too far.
@@ -71,7 +75,7 @@ POST    /api/catalog/units/{unit_id}/move/                              team    
 POST    /api/catalog/units/{unit_id}/retire/                            team
 GET     /api/orders/orders/                                             user
 POST    /api/orders/orders/                                             user     {"items":[{"product_id":"<product_id>","quantity":1,"start_at":"<start_at>","end_at":"<end_at>"}]}
-POST    /api/orders/orders/                                             party    {"items":[{"product_id":"<product_id>","quantity":1,"start_at":"<start_at>","end_at":"<end_at>"}],"customer_id":"{customer_id}"}  except=staff_a
+POST    /api/orders/orders/                                             party    {"items":[{"product_id":"<product_id>","quantity":1,"start_at":"<start_at>","end_at":"<end_at>"}],"customer_id":"{customer_id}"}  except=team
 GET     /api/orders/orders/{order_id}/                                  party
 GET     /api/orders/orders/{order_id}/events/                           party
 POST    /api/orders/orders/{order_id}/cancel/                           party    {"reason":"no more"}
@@ -190,17 +194,18 @@ for my $side (qw(a b))
 		example_id => $example->{id},
 		key_id => $key->{id} };
 	# what must never show where it is not meant to: texts that were planted, and ids that nobody else can have
-	$thing{$side} = [ $mark{$side}, @{ $id{$side} }{qw(unit_id blackout_id order_id invoice_id payment_id key_id)}, $billed->{id}, $order->{number} . '"' . $vendor_id ];
+	$thing{$side} = [ $mark{$side}, @{ $id{$side} }{qw(unit_id blackout_id order_id invoice_id payment_id key_id)}, $billed->{id} ];
 	$login{"key_$side"} = $key->{key};
 }
-%actor = (anonymous => undef, admin => demo('admin'), key => $login{key_a}, map { $_ => $login{$_} } qw(customer_a customer_b staff_a owner_b));
+%actor = (anonymous => undef, admin => demo('admin'), key => $login{key_a}, map { $_ => $login{$_} } qw(customer_a customer_b staff_a owner_a owner_b));
 
 my %may = (
-	public => [qw(anonymous customer_a customer_b staff_a owner_b admin key)],
-	user => [qw(customer_a customer_b staff_a owner_b admin key)],
-	vendors => [qw(staff_a owner_b admin key)],
-	party => [qw(staff_a customer_a admin key)],
-	team => [qw(staff_a admin key)],
+	public => [qw(anonymous customer_a customer_b staff_a owner_a owner_b admin key)],
+	user => [qw(customer_a customer_b staff_a owner_a owner_b admin key)],
+	vendors => [qw(staff_a owner_a owner_b admin key)],
+	party => [qw(staff_a owner_a customer_a admin key)],
+	team => [qw(staff_a owner_a admin key)],
+	boss => [qw(owner_a admin)],
 	owner => [qw(customer_a admin)],
 	self => [qw(staff_a)],
 	admin => [qw(admin)],
@@ -356,7 +361,7 @@ for my $row (@rows)
 	{
 		my $side = $name =~ /_b$/ ? 'b' : 'a';
 		push @tries, [ $name, $id{a}, 'all of A\'s' ] unless $allowed{$name};
-		next if $name =~ /^(anonymous|admin)$/ || $name eq ($row->{options}{except} // '');
+		next if $name =~ /^(anonymous|admin)$/ || ($name =~ /^(staff|owner)_a$/ && ($row->{options}{except} // '') eq 'team');
 		push @tries, map { [ $name, mixed($side, $_), "the other's $_" ] } @{ $row->{ids} };
 	}
 	my $before = snapshot();
@@ -405,7 +410,7 @@ for my $row (grep { $_->{method} eq 'GET' } @rows)
 
 # and one of each writing call
 
-my %first = (public => 'anonymous', map { $_ => $may{$_}[0] } qw(user vendors party team owner self admin));
+my %first = (public => 'anonymous', map { $_ => $may{$_}[0] } qw(user vendors party team boss owner self admin));
 for my $row (grep { $_->{method} ne 'GET' } @rows)
 {
 	my %ids = %{ $id{a} };

@@ -13,7 +13,7 @@ CREATE TEMPORARY TABLE expected (line text COLLATE "C");
 
 SELECT cmp_ok((SELECT count(*) FROM acl_line), '>', 200::bigint, 'the schema''s objects have rights to compare');
 SELECT is((SELECT string_agg(line, E'\n') FROM (SELECT line FROM acl_line EXCEPT SELECT line FROM expected ORDER BY 1) n), NULL,
-	'no object has rights that test/pgtap/acl.expected does not tell');
+	'no object has rights that test/pgtap/acl.expected does not tell; if they are meant: cp build/acl.actual test/pgtap/acl.expected');
 SELECT is((SELECT string_agg(line, E'\n') FROM (SELECT line FROM expected EXCEPT SELECT line FROM acl_line ORDER BY 1) n), NULL,
 	'no line of it tells of rights that are gone');
 SELECT is_empty($$ SELECT line FROM acl_line WHERE line ~ 'PUBLIC:' $$, 'PUBLIC has nothing');
