@@ -9,6 +9,7 @@
 #include "identity.h"
 
 #include "actor.h"
+#include "audit.h"
 #include "catalog/pg_collation.h"
 #include "common/pg_prng.h"
 #include "errors.h"
@@ -450,6 +451,7 @@ user_erase_account(const pg_uuid_t *user_id)
 	plan_run(&keys_revoke, VALUE(id), VALUE(now));
 	plan_run(&user_erase_plan, VALUE(id), VALUE(now));
 	plan_run(&user_erase_rest, VALUE(id));
+	audit_forget_user(user_id);
 }
 
 /* user_me_erase(password text) */
