@@ -13,18 +13,20 @@
 #
 # Who: public    everybody
 #      user      everybody who is logged in, about their own affairs
+#      person    the same in person, not by an API key
 #      vendors   every vendor's team, about their own affairs, and administrators
 #      party     customer A and vendor A's team, who share it; administrators
 #      team      vendor A's team, administrators
 #      boss      vendor A's owner, administrators; nobody else of the team
 #      owner     customer A, who made it; administrators
-#      self      the one of vendor A's team whose own it is, nobody else
+#      keepers   every vendor's owner, about their own affairs, and administrators
+#      self      vendor A's owner, whose own it is, nobody else; own: administrators and the API key, too; ender: administrators, too
 #      admin     administrators
 #
 # Then every reading endpoint is called by everybody who may, and every writing one by one of them with objects made for it
 # (%fresh), so that lines do not depend on each other. Options: product=serial or kit (its {product_id} is such a one),
 # order=confirmed, active, assigned or swappable (the state that its order must have), also=422 (another status of a refusal),
-# except=team (which may do it with anybody's ids: a vendor takes orders for any customer), empty (a list by somebody
+# passing (somebody who joined just for it), product=member (its {user_id} is of the team), except=team (which may do it with anybody's ids: a vendor takes orders for any customer), empty (a list by somebody
 # else's id is empty rather than refused), stream (the answer does not end).
 #
 # A new kind of id is made for both sides where %id is filled, and in %fresh if a call uses it up; what must not show anywhere
@@ -45,9 +47,36 @@ POST    /api/auth/signup/                                               public  
 POST    /api/auth/login/                                                public   {"email":"<email>","password":"<password>"}
 POST    /api/auth/refresh/                                              public   {"refresh":"<refresh>"}
 POST    /api/auth/logout/                                               public   {"refresh":"<refresh>"}
+POST    /api/auth/password/change/                                      person   {"current_password":"<password>","new_password":"<password>"}
+POST    /api/auth/password/reset/                                       public   {"email":"<email>"}
+POST    /api/auth/password/reset/confirm/                               public   {"token":"<reset_token>","new_password":"<new_password>"}
+POST    /api/auth/email/verify/                                         public   {"token":"<verify_token>"}
+POST    /api/auth/email/verify/send/                                    person
+POST    /api/auth/email/change/                                         person   {"email":"<new_email>","password":"<password>"}
+GET     /api/auth/sessions/                                             person
+DELETE  /api/auth/sessions/                                             person
+DELETE  /api/auth/sessions/{session_id}/                                self
 GET     /api/users/me/                                                  user
+PUT     /api/users/me/                                                  user     {"name":"<new_name>"}
+PATCH   /api/users/me/                                                  user     {"name":"<new_name>"}
+POST    /api/users/me/erase/                                            person   {"password":"<password>"}  passing
+GET     /api/users/profile/                                             user
+PUT     /api/users/profile/                                             user     {"name":"<new_name>"}
+PATCH   /api/users/profile/                                             user     {"locale":"de"}
+GET     /api/users/                                                     admin
+GET     /api/users/customers/                                           vendors
+GET     /api/users/{user_id}/                                           admin
+PATCH   /api/users/{user_id}/                                           admin    {"is_active":true}
+DELETE  /api/users/{user_id}/                                           admin
 GET     /api/users/vendors/                                             public
 GET     /api/users/vendors/<vendor_id>/                                 public
+PATCH   /api/users/vendors/{vendor_id}/                                 boss     {"minimum_notice":"0"}
+GET     /api/users/vendors/{vendor_id}/settings/                        team
+PATCH   /api/users/vendors/{vendor_id}/settings/                        boss     {"minimum_notice":"0"}
+GET     /api/users/vendors/{vendor_id}/members/                         team
+POST    /api/users/vendors/{vendor_id}/members/                         boss     {"role":"staff","email":"<joining_email>"}
+PATCH   /api/users/vendors/{vendor_id}/members/{user_id}/               boss     {"role":"staff"}  product=member
+DELETE  /api/users/vendors/{vendor_id}/members/{user_id}/               boss     {}  product=member
 GET     /api/users/vendors/<vendor_id>/locations/                       public
 GET     /api/catalog/categories/                                        public
 POST    /api/catalog/categories/                                        admin    {"name":"<new_name>"}
@@ -95,8 +124,12 @@ GET     /api/analytics/reports/revenue/                                 vendors 
 GET     /api/analytics/reports/revenue/                                 team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/shortages/                               team     {"vendor_id":"{vendor_id}"}
 GET     /api/keys/                                                      vendors
-POST    /api/keys/                                                      vendors  {"name":"key"}
-DELETE  /api/keys/{key_id}/                                             self
+POST    /api/keys/                                                      keepers  {"name":"key"}
+GET     /api/keys/{key_id}/                                             own
+PATCH   /api/keys/{key_id}/                                             self     {"name":"<new_name>"}
+POST    /api/keys/{key_id}/rotate/                                      self
+DELETE  /api/keys/{key_id}/                                             ender
+GET     /api/usage/                                                     vendors
 GET     /api/notify/stream/                                             user     {}                                             stream
 GET     /api/examples/                                                  public
 POST    /api/examples/                                                  user     {"name":"<new_name>"}
@@ -110,6 +143,18 @@ my @fields = qw(id role vendor_id is_active status total balance paid created_at
 # Where such a field is an argument: what it is set to, by whom, and what that is answered
 my %declared = (
 	'POST /api/auth/signup/ role' => [ 'admin', 'anonymous', 422 ],
+	'PATCH /api/users/{user_id}/ role' => [ 'admin', 'customer_a', 403 ],
+	'PATCH /api/users/{user_id}/ is_active' => [ JSON::PP::true, 'customer_a', 403 ],
+	'PATCH /api/users/{user_id}/ user_id' => [ '{user_id.b}', 'admin', 400 ],
+	'DELETE /api/users/{user_id}/ user_id' => [ '{user_id.b}', 'admin', 400 ],
+	(map { ("PATCH /api/users/vendors/{vendor_id}/$_ vendor_id" => [ '{vendor_id.b}', 'owner_a', 400 ],
+		"PATCH /api/users/vendors/{vendor_id}/$_ is_active" => [ JSON::PP::false, 'owner_a', 403 ]) } '', 'settings/'),
+	'POST /api/users/vendors/{vendor_id}/members/ vendor_id' => [ '{vendor_id.b}', 'owner_a', 400 ],
+	'POST /api/users/vendors/{vendor_id}/members/ role' => [ 'owner', 'staff_a', 403 ],
+	'POST /api/users/vendors/{vendor_id}/members/ user_id' => [ '{user_id.b}', 'staff_a', 403 ],
+	(map { ("$_ /api/users/vendors/{vendor_id}/members/{user_id}/ vendor_id" => [ '{vendor_id.b}', 'owner_a', 400 ],
+		"$_ /api/users/vendors/{vendor_id}/members/{user_id}/ user_id" => [ '{user_id.b}', 'owner_a', 400 ]) } qw(PATCH DELETE)),
+	'PATCH /api/users/vendors/{vendor_id}/members/{user_id}/ role' => [ 'owner', 'staff_a', 403 ],
 	'POST /api/catalog/products/ vendor_id' => [ '{vendor_id}', 'owner_b', 403 ],
 	# an order with a vendor who does not have the product
 	'POST /api/orders/orders/ vendor_id' => [ '{vendor_id.b}', 'customer_a', 422 ],
@@ -175,11 +220,14 @@ for my $side (qw(a b))
 	my $invoice = $at->('POST', '/api/orders/invoices/', body => { order_id => $billed->{id} });
 	my $payment = $at->('POST', '/api/orders/payments/', body => { order_id => $billed->{id}, amount => '2.00' });
 	my $example = made(call('POST', '/api/examples/', as => $customer, body => { name => 'example' }));
-	my $key = made(call('POST', '/api/keys/', as => $staff, body => { name => "key $mark{$side}", scopes => ['read'] }));
+	my $key = made(call('POST', '/api/keys/', as => $owner, body => { name => "key $mark{$side}", scopes => ['*:read'] }));
 
 	$id{$side} = {
 		vendor_id => $vendor_id,
 		customer_id => $customer->{user}{id},
+		user_id => $customer->{user}{id},
+		'user_id.member' => hire($owner, "colleague-$mark{$side}")->{user}{id},
+		session_id => sql("SELECT id FROM rental.sessions WHERE user_id = '$owner->{user}{id}' ORDER BY id LIMIT 1"),
 		product_id => $product->{id},
 		'product_id.serial' => $serial->{id},
 		'product_id.kit' => $kit->{id},
@@ -202,16 +250,22 @@ for my $side (qw(a b))
 my %may = (
 	public => [qw(anonymous customer_a customer_b staff_a owner_a owner_b admin key)],
 	user => [qw(customer_a customer_b staff_a owner_a owner_b admin key)],
+	person => [qw(customer_a customer_b staff_a owner_a owner_b admin)],
 	vendors => [qw(staff_a owner_a owner_b admin key)],
 	party => [qw(staff_a owner_a customer_a admin key)],
 	team => [qw(staff_a owner_a admin key)],
 	boss => [qw(owner_a admin)],
 	owner => [qw(customer_a admin)],
-	self => [qw(staff_a)],
+	keepers => [qw(owner_a owner_b admin key)],
+	self => [qw(owner_a)],
+	own => [qw(owner_a admin key)],
+	ender => [qw(owner_a admin)],
 	admin => [qw(admin)],
 );
 # The key of the test has the narrowest scope there is: it reads what its owner may, and writes nothing.
 my $key_may = sub { my ($row) = @_; return $row->{method} eq 'GET' };
+
+my $joiner = customer();
 
 # Values for <name>, and objects for a call that goes through
 
@@ -222,9 +276,23 @@ my %value = (
 	new_email => sub { 'new-' . random_text(12) . '@example.com' },
 	new_password => sub { random_text(16) },
 	new_name => sub { 'new ' . random_text(12) },
+	reset_token => sub {
+		my $account = customer();
+		call('POST', '/api/auth/password/reset/', body => { email => $account->{email} });
+		return mailed($account, 'reset_password');
+	},
+	verify_token => sub { mailed(customer(), 'verify_email') },
+	joining_email => sub { $joiner->{email} },
 	start_at => sub { at(20) },
 	end_at => sub { at(22) },
 );
+
+# mailed ACCOUNT, TEMPLATE: the token of the last e-mail to it
+sub mailed
+{
+	my ($account, $template) = @_;
+	return sql("SELECT data ->> 'token' FROM rental.notifications WHERE user_id = '$account->{user}{id}' AND template = '$template' ORDER BY id DESC LIMIT 1");
+}
 
 # order STATE: an order of customer A's that nobody has touched.
 sub order
@@ -257,7 +325,12 @@ my %fresh = (
 			body => { start_at => at(60), end_at => at(61), quantity => 1 }))->{id};
 	},
 	example_id => sub { made(call('POST', '/api/examples/', as => $login{customer_a}, body => { name => 'fresh' }))->{id} },
-	key_id => sub { made(call('POST', '/api/keys/', as => $login{staff_a}, body => { name => 'fresh' }))->{id} },
+	session_id => sub { sql("SELECT id FROM rental.sessions WHERE user_id = '" . login($login{owner_a})->{user}{id} . "' ORDER BY id DESC LIMIT 1") },
+	user_id => sub {
+		return customer()->{user}{id} if ($_[0]{product} // '') ne 'member';
+		return made(call('POST', "/api/users/vendors/$id{a}{vendor_id}/members/", as => $login{owner_a}, body => { role => 'staff', email => customer()->{email} }))->{user_id};
+	},
+	key_id => sub { made(call('POST', '/api/keys/', as => $login{owner_a}, body => { name => 'fresh' }))->{id} },
 );
 
 # Rows
@@ -410,13 +483,15 @@ for my $row (grep { $_->{method} eq 'GET' } @rows)
 
 # and one of each writing call
 
-my %first = (public => 'anonymous', map { $_ => $may{$_}[0] } qw(user vendors party team boss owner self admin));
+my %first = (public => 'anonymous', map { $_ => $may{$_}[0] } qw(user person vendors party team boss owner keepers self own ender admin));
 for my $row (grep { $_->{method} ne 'GET' } @rows)
 {
 	my %ids = %{ $id{a} };
 	$ids{$_} = $fresh{$_}->($row->{options}, \%ids) for grep { $fresh{$_} } sort { ($b eq 'order_id') <=> ($a eq 'order_id') || $a cmp $b } @{ $row->{ids} };
+	delete @ids{ map { "$_.$row->{options}{product}" } grep { $fresh{$_} } @{ $row->{ids} } } if $row->{options}{product};
 	my $name = $first{ $row->{who} };
-	my $answer = call(request($row, \%ids, $actor{$name}));
+	local $login{customer_a} = $row->{options}{passing} ? customer() : $login{customer_a};
+	my $answer = call(request($row, \%ids, $row->{options}{passing} ? $login{customer_a} : $actor{$name}));
 
 	is($answer->{status}, $endpoint{"$row->{method} $row->{template}"}, "$row->{name}: $name may") || diag($answer->{text});
 	is(join(', ', shown($answer, 'b')), '', 'and sees nobody else\'s');
