@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -366,6 +367,22 @@ server_check_tls(const Config *settings)
 	return problem;
 }
 
+/* accept_one takes one connection off the kernel's queue.  False: none is there. */
+static bool
+accept_one(Worker *worker)
+{
+	h2o_socket_t *socket = h2o_evloop_socket_accept(worker->listener);
+
+	if (socket == NULL)
+		return false;
+	worker->connections++;
+	metrics_add(METRIC_CONNECTIONS, 1);
+	socket->on_close.cb = on_connection_close;
+	socket->on_close.data = worker;
+	h2o_accept(&worker->accept, socket);
+	return true;
+}
+
 static void
 on_accept(h2o_socket_t *listener, const char *err)
 {
@@ -375,22 +392,14 @@ on_accept(h2o_socket_t *listener, const char *err)
 		return;
 	for (int i = 0; i < ACCEPT_BATCH; i++)
 	{
-		h2o_socket_t *socket;
-
 		if (worker->connections == worker->max_connections)
 		{
 			h2o_socket_read_stop(listener);
 			worker->paused = true;
 			return;
 		}
-		socket = h2o_evloop_socket_accept(listener);
-		if (socket == NULL)
+		if (!accept_one(worker))
 			return;
-		worker->connections++;
-		metrics_add(METRIC_CONNECTIONS, 1);
-		socket->on_close.cb = on_connection_close;
-		socket->on_close.data = worker;
-		h2o_accept(&worker->accept, socket);
 	}
 }
 
@@ -453,8 +462,9 @@ drain(Worker *worker)
 	worker->draining = true;
 	worker->drain_until = h2o_now(worker->http.loop) + (uint64_t) config->drain_timeout;
 	stream_hub_close(worker->calls.streams);
-	/* who has connected already is served */
-	on_accept(worker->listener, NULL);
+	/* who has connected already is served, and by now nobody else can */
+	while (accept_one(worker))
+		;
 	h2o_socket_close(worker->listener);
 	worker->listener = NULL;
 	if (worker->admin_listener)
@@ -731,10 +741,27 @@ server_start(const Config *settings)
 	log_message(LOG_INFO, NULL, "version %s listens on %s port %d", RENTAL_VERSION, config->bind, config->port);
 }
 
+/*
+ * refuse_connections lets nobody connect any more: what comes for a socket
+ * that listens is thrown away, so a client tries again until it is refused.
+ * Without it, who connects between the last accept() and close() would be
+ * reset with its request sent.
+ */
+static void
+refuse_connections(int listen_fd)
+{
+	struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog  program = {1, &nothing};
+
+	if (setsockopt(listen_fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0)
+		log_message(LOG_WARNING, NULL, "who connects now may be cut off: %s", strerror(errno));
+}
+
 /* server_drain lets every thread finish what is on its way, and end. */
 void
 server_drain(void)
 {
+	refuse_connections(workers[0].listen_fd);
 	tell_all(MESSAGE_DRAIN, "", NULL);
 }
 
