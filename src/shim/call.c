@@ -53,10 +53,10 @@ static bool answer_from_cache(Call *call);
 static void note_write(Call *call);
 
 void
-call_context_init(CallContext *context, h2o_loop_t *loop)
+call_context_init(CallContext *context, h2o_context_t *http)
 {
-	h2o_timeout_init(loop, &context->retry_delay, RETRY_DELAY);
-	h2o_linklist_init_anchor(&context->fills);
+	h2o_timeout_init(http->loop, &context->retry_delay, RETRY_DELAY);
+	fill_thread_init(&context->fills, http->queue);
 }
 
 void
@@ -234,22 +234,25 @@ set_client(Call *call)
 		believe_proxies(call);
 }
 
-/*
- * fill_end: the call fetches nothing for others any more. Those who wait are
- * answered from the cache if the answer got there, or ask for themselves.
- */
+/* end_fill: the call fetches nothing for others any more. */
 static void
-fill_end(Call *call)
+end_fill(Call *call)
 {
-	h2o_linklist_unlink(&call->fill);
-	while (!h2o_linklist_is_empty(&call->waiters))
-	{
-		Call *waiter = H2O_STRUCT_FROM_MEMBER(Call, waiting, call->waiters.next);
+	Fill *fill = call->fill;
 
-		h2o_linklist_unlink(&waiter->waiting);
-		if (!answer_from_cache(waiter))
-			call_submit(waiter);
-	}
+	call->fill = NULL;
+	if (fill)
+		fill_end(&call->context->fills, fill);
+}
+
+/* on_filled: what the call waited for is in the cache; or it is not, and the call asks for itself. */
+static void
+on_filled(FillWait *wait)
+{
+	Call *call = H2O_STRUCT_FROM_MEMBER(Call, waiting, wait);
+
+	if (!answer_from_cache(call))
+		call_submit(call);
 }
 
 /* call_dispose runs when h2o drops the request, answered or not. */
@@ -263,10 +266,9 @@ call_dispose(void *memory)
 	h2o_timeout_unlink(&call->retry);
 	pg_pool_abandon(&call->query);
 	pg_pool_abandon(&call->key_query);
-	if (h2o_linklist_is_linked(&call->waiting))
-		h2o_linklist_unlink(&call->waiting);
-	if (h2o_linklist_is_linked(&call->fill))
-		fill_end(call);
+	if (h2o_linklist_is_linked(&call->waiting.link))
+		h2o_linklist_unlink(&call->waiting.link);
+	end_fill(call);
 	if (call->catalog)
 		catalog_release(call->catalog);
 }
@@ -286,7 +288,6 @@ call_create(h2o_req_t *req, CallContext *context)
 	memset(call, 0, sizeof(*call));
 	context->in_flight++;
 	metrics_add(METRIC_IN_FLIGHT, 1);
-	h2o_linklist_init_anchor(&call->waiters);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	call->req = req;
 	call->context = context;
@@ -520,8 +521,7 @@ answer_representation(Call *call, h2o_iovec_t body, h2o_iovec_t headers, const c
 
 		representation.cache = "MISS";
 		cache_store(&answer, &call->stamp, now_of(call), call->endpoint->cache_seconds);
-		if (h2o_linklist_is_linked(&call->fill))
-			fill_end(call);
+		end_fill(call);
 	}
 	respond_representation(call, &representation);
 }
@@ -1083,33 +1083,36 @@ find_endpoint(Call *call, h2o_iovec_t path)
 	return false;
 }
 
-/*
- * look_into_cache answers from memory, or lets the call wait for another one
- * that fetches the same, or makes it the one that fetches.  True: the call
- * needs no query of its own now.
- */
+/* look_into_cache answers from memory.  True: it did. */
 static bool
 look_into_cache(Call *call)
 {
 	call->cacheable = call->endpoint->cache_seconds > 0 && !call->actor.known && cache_is_on();
-	if (!call->cacheable)
-		return false;
-	if (answer_from_cache(call))
-		return true;
-	for (h2o_linklist_t *link = call->context->fills.next; link != &call->context->fills; link = link->next)
-	{
-		Call *other = H2O_STRUCT_FROM_MEMBER(Call, fill, link);
+	return call->cacheable && answer_from_cache(call);
+}
 
-		if (other->target_len == call->target_len && memcmp(other->target, call->target, call->target_len) == 0 &&
-			other->catalog == call->catalog && cache_stamp_is_good(&other->stamp))
-		{
-			metrics_add(METRIC_CACHE_JOINED, 1);
-			h2o_linklist_insert(&other->waiters, &call->waiting);
-			return false;
-		}
+/* begin_fill lets the call fetch what the cache has not.  False: it need not, or waits for another one that does. */
+static bool
+begin_fill(Call *call)
+{
+	FillKey key = {.target = call->target, .target_len = call->target_len, .catalog = call->catalog};
+
+	cache_stamp(call->endpoint, &call->route, &key.stamp);
+	call->waiting.done = on_filled;
+	call->fill = fill_begin(&call->context->fills, &key, &call->waiting);
+	if (call->fill == NULL)
+	{
+		metrics_add(METRIC_CACHE_JOINED, 1);
+		return false;
+	}
+	/* another thread may just have finished */
+	if (answer_from_cache(call))
+	{
+		end_fill(call);
+		return false;
 	}
 	metrics_add(METRIC_CACHE_MISSES, 1);
-	return false;
+	return true;
 }
 
 /* call_continue goes on when it is known who calls. */
@@ -1133,11 +1136,8 @@ call_continue(Call *call)
 		respond_error(call, error.code, error.field, "%s", error.message);
 		return;
 	}
-	if (h2o_linklist_is_linked(&call->waiting))
-		return;
-	if (call->cacheable)
-		h2o_linklist_insert(&call->context->fills, &call->fill);
-	call_submit(call);
+	if (!call->cacheable || begin_fill(call))
+		call_submit(call);
 }
 
 /* call_run takes a request all the way; the answer comes now or later. */

@@ -17,6 +17,7 @@
 #include "auth.h"
 #include "cache.h"
 #include "catalog.h"
+#include "fill.h"
 #include "limit.h"
 #include "pg_pool.h"
 #include "revoke.h"
@@ -28,12 +29,12 @@
 /* what the calls of one thread share */
 typedef struct CallContext
 {
-	PgPool		  *pools[POOL_COUNT];
-	Catalog		  *catalog; /* the one in use, or NULL before the first has been read */
-	h2o_timeout_t  retry_delay;
-	h2o_linklist_t fills; /* calls that fetch what the cache shall hold */
-	StreamHub	  *streams;
-	int			   in_flight;
+	PgPool		 *pools[POOL_COUNT];
+	Catalog		 *catalog; /* the one in use, or NULL before the first has been read */
+	h2o_timeout_t retry_delay;
+	FillThread	  fills; /* what is fetched for the cache, and who waits */
+	StreamHub	 *streams;
+	int			  in_flight;
 } CallContext;
 
 typedef struct Call
@@ -60,14 +61,13 @@ typedef struct Call
 	LimitState			limit;
 	bool				cacheable;
 	CacheStamp			stamp;
-	h2o_linklist_t		fill;	 /* among those of its thread */
-	h2o_linklist_t		waiters; /* calls that wait for the same */
-	h2o_linklist_t		waiting; /* among another call's waiters */
+	Fill			   *fill;	 /* what it fetches for others as well, or NULL */
+	FillWait			waiting; /* for what another call fetches */
 	int					attempts;
 	h2o_timeout_entry_t retry;
 } Call;
 
-extern void	 call_context_init(CallContext *context, h2o_loop_t *loop);
+extern void	 call_context_init(CallContext *context, h2o_context_t *http);
 extern Call *call_create(h2o_req_t *req, CallContext *context);
 extern void	 call_configure(int trusted_hops);
 extern void	 request_id_make(char id[REQUEST_ID_MAX_LENGTH + 1]);

@@ -587,7 +587,7 @@ static void
 worker_init(Worker *worker)
 {
 	h2o_context_init(&worker->http, h2o_evloop_create(), &globals);
-	call_context_init(&worker->calls, worker->http.loop);
+	call_context_init(&worker->calls, &worker->http);
 	h2o_multithread_register_receiver(worker->http.queue, &worker->wake, on_wake);
 	worker->accept.ctx = &worker->http;
 	worker->accept.hosts = public_hosts;

@@ -213,4 +213,34 @@ call('GET', $product_path, url => $off->{url});
 is(call('GET', $product_path, url => $off->{url})->{headers}{'x-cache'}, undef, 'without memory nothing is remembered');
 is(shim_stop($_), 0, 'a server of its own stops in order') for $server, $small, $off;
 
+# Misses of one target at once: of both threads together one asks. The answer is held up until all have come.
+sql(q{CREATE FUNCTION public.held_up(n integer) RETURNS jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog AS
+	$$BEGIN PERFORM pg_advisory_xact_lock_shared(4711); IF n > 1 THEN RAISE 'no such number' USING ERRCODE = 'RT404', CONSTRAINT = 'not_found';
+	END IF; RETURN jsonb_build_object('n', n); END$$});
+sql(q{INSERT INTO rental.endpoint (method, path, function, auth, status, rate_class, tag, summary, cache_seconds, cache_tags)
+	VALUES ('GET', '/api/held-up/', 'public.held_up', '{public}', 200, 'read', 'test', 'Held up', 60, '{held}')});
+# a thread takes half of the connections and no more, so both have their ten
+my $two = shim_start(RENTAL_THREADS => 2, RENTAL_MAX_CONNECTIONS => 20, RENTAL_RATE_LIMITS => 'off', RENTAL_ADMIN_PORT => shim_port());
+my $figure = sub { call('GET', '/metrics', url => $two->{admin})->{text} =~ /^rental_cache_requests_total\{result="$_[0]"\} (\d+)$/m ? $1 : -1 };
+for my $way ('found', 'not found')
+{
+	my ($misses, $joined) = map { $figure->($_) } qw(miss joined);
+	my $target = '/api/held-up/?n=' . ($way eq 'found' ? 1 : 2);
+
+	sql("SELECT pg_advisory_lock(4711)");
+	my @sockets = map { raw_open($two->{url}) } 1 .. 20;
+	print $_ raw_request('GET', $target, headers => ['Connection: close']) for @sockets;
+	ok(wait_until(sub { $figure->('joined') == $joined + 19 }), "$way: nineteen of twenty wait for the one that asks");
+	is($figure->('miss'), $misses + 1, "$way: which is one in both threads");
+	is(sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rental-shim' AND wait_event = 'advisory'"), 1, "$way: so is the query");
+	sql("SELECT pg_advisory_unlock(4711)");
+	my @got = map { raw_read($_) // { status => 0, text => '' } } @sockets;
+	is(scalar(grep { $_->{status} == ($way eq 'found' ? 200 : 404) } @got), 20, "$way: all are answered");
+	is(scalar(grep { $_->{text} =~ /^\{"n": ?1\}$/ } @got), $way eq 'found' ? 20 : 0, "$way: with what it found");
+	close $_ for @sockets;
+}
+sql("DELETE FROM rental.endpoint WHERE path = '/api/held-up/'");
+sql("DROP FUNCTION public.held_up");
+is(shim_stop($two), 0, 'and it stops in order');
+
 done_testing();
