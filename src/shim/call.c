@@ -23,7 +23,6 @@
 #include "hash.h"
 #include "log.h"
 #include "metrics.h"
-#include "pack.h"
 #include "respond.h"
 
 #define PATH_MAX_LENGTH 8192
@@ -471,6 +470,7 @@ answer_from_cache(Call *call)
 	CacheEntry	 **holder;
 	AnswerOptions  options = {{NULL, 0}, "application/json"};
 	Representation representation = {.shared = true, .cache = "HIT"};
+	const Packed  *packed;
 
 	if (entry == NULL)
 		return false;
@@ -480,8 +480,9 @@ answer_from_cache(Call *call)
 	read_headers(call, h2o_iovec_init(entry->headers, entry->headers_len), &options);
 	representation.content_type = options.content_type;
 	representation.body = h2o_iovec_init(entry->body, entry->body_len);
-	if (entry->packed && respond_packs(call))
-		representation.packed = h2o_iovec_init(entry->packed, entry->packed_len);
+	representation.packing = respond_packing(call);
+	packed = &entry->packed[representation.packing];
+	representation.packed = h2o_iovec_init(packed->data, packed->len);
 	representation.etag = entry->etag;
 	representation.age = (now_of(call) - entry->stored_at) / 1000;
 	respond_representation(call, &representation);
@@ -494,31 +495,41 @@ packed_dispose(void *holder)
 	free(*(char **) holder);
 }
 
-/* answer_representation answers a GET, and keeps the answer if others may have it. */
+/* pack makes one of the other forms of a body, which lives as long as the request. */
+static Packed
+pack(Call *call, Packing packing, h2o_iovec_t body)
+{
+	Packed packed = pack_body(packing, call->cacheable, body.base, body.len);
+
+	if (packed.data)
+		*(char **) h2o_mem_alloc_shared(&call->req->pool, sizeof(char *), packed_dispose) = packed.data;
+	return packed;
+}
+
+/* answer_representation answers a GET, and keeps the answer in all its forms if others may have it. */
 static void
 answer_representation(Call *call, h2o_iovec_t body, h2o_iovec_t headers, const char *content_type)
 {
-	bool		   packs = respond_packs(call);
+	CacheAnswer	   answer = {.target = call->target, .target_len = call->target_len};
+	Packing		   packing = respond_packing(call);
 	char		  *etag = h2o_mem_alloc_pool(&call->req->pool, 40);
 	Representation representation = {
-		.content_type = content_type, .body = body, .etag = etag, .shared = call->cacheable};
-	size_t packed_len = 0;
-	char  *packed = packs || call->cacheable ? pack_gzip(body.base, body.len, &packed_len) : NULL;
+		.content_type = content_type, .body = body, .packing = packing, .etag = etag, .shared = call->cacheable};
 
 	respond_etag(body, etag);
-	if (packed)
+	for (int i = PACKING_GZIP; i < PACKING_COUNT; i++)
 	{
-		char **holder = h2o_mem_alloc_shared(&call->req->pool, sizeof(*holder), packed_dispose);
-
-		*holder = packed;
-		if (packs)
-			representation.packed = h2o_iovec_init(packed, packed_len);
+		if (call->cacheable || i == (int) packing)
+			answer.packed[i] = pack(call, (Packing) i, body);
 	}
+	representation.packed = h2o_iovec_init(answer.packed[packing].data, answer.packed[packing].len);
 	if (call->cacheable)
 	{
-		CacheAnswer answer = {call->target, call->target_len, etag,			body.base,	body.len,
-							  packed,		packed_len,		  headers.base, headers.len};
-
+		answer.etag = etag;
+		answer.body = body.base;
+		answer.body_len = body.len;
+		answer.headers = headers.base;
+		answer.headers_len = headers.len;
 		representation.cache = "MISS";
 		cache_store(&answer, &call->stamp, now_of(call), call->endpoint->cache_seconds);
 		end_fill(call);

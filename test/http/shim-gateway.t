@@ -104,7 +104,7 @@ is(call('DELETE', $path, as => $customer, headers => { 'If-Match' => '*' })->{st
 
 call('POST', '/api/examples/', as => $customer, body => { name => "Packed $_", note => 'x' x 200 }) for 1 .. 10;
 my $plain = call('GET', '/api/examples/');
-my $packed = call('GET', '/api/examples/', headers => { 'Accept-Encoding' => 'br;q=1.0, gzip;q=0.8' });
+my $packed = call('GET', '/api/examples/', headers => { 'Accept-Encoding' => 'br;q=0.7, gzip;q=0.8' });
 is($packed->{headers}{'content-encoding'}, 'gzip', 'a long answer is compressed for who likes');
 cmp_ok(length $packed->{text}, '<', length($plain->{text}) / 3, 'which makes it smaller');
 gunzip(\$packed->{text} => \my $unpacked);
@@ -112,8 +112,34 @@ is($unpacked, $plain->{text}, 'and nothing else');
 isnt($packed->{headers}{etag}, $plain->{headers}{etag}, 'it has a tag of its own');
 is(call('GET', '/api/examples/', headers => { 'If-None-Match' => $packed->{headers}{etag} })->{status}, 304, 'which is as good');
 like($packed->{headers}{vary}, qr/accept-encoding/, 'caches are told what it depends on');
-is(call('GET', '/api/examples/', headers => { 'Accept-Encoding' => 'gzip;q=0' })->{headers}{'content-encoding'}, undef,
-	'who refuses gzip gets none');
+my $gzip_tag = $packed->{headers}{etag};
+$packed = call('GET', '/api/examples/', headers => { 'Accept-Encoding' => 'gzip, deflate, br' });
+is($packed->{headers}{'content-encoding'}, 'br', 'who takes brotli as well gets that');
+cmp_ok(length $packed->{text}, '<', length($plain->{text}) / 3, 'which is small too');
+is(`curl -s --compressed -H 'Accept-Encoding: br' $ENV{RENTAL_URL}/api/examples/`, $plain->{text}, 'and says the same');
+isnt($packed->{headers}{etag}, $gzip_tag, 'under another tag');
+like($packed->{headers}{vary}, qr/accept-encoding/, 'of which caches are told');
+is(call('GET', '/api/examples/', headers => { 'If-None-Match' => $packed->{headers}{etag} })->{status}, 304, 'it is as good');
+my @wanted = (
+	'' => undef, 'gzip' => 'gzip', 'br' => 'br', 'GZIP' => 'gzip', 'x-gzip' => 'gzip', 'deflate' => undef, 'gzip, br' => 'br', 'br,gzip' => 'br',
+	'gzip;q=0' => undef, 'br;q=0, gzip' => 'gzip', 'gzip;q=0.000' => undef, 'gzip;q=0.001' => 'gzip', 'gzip;q=1, br;q=0.999' => 'gzip',
+	'gzip;q=0.5, br;q=0.5' => 'br', 'gzip ; q=0.5 , br ; q=0.4' => 'gzip', '*' => 'br', '*;q=0' => undef, '*, br;q=0' => 'gzip', '*;q=0.1, gzip' => 'gzip',
+	'identity' => undef, 'identity, gzip;q=0.5' => undef, 'identity;q=0.4, gzip;q=0.5' => 'gzip', 'br;q=2' => undef, 'br;q=-1' => undef, 'br;q=' => undef,
+	'br;q=0.1234, gzip;q=0.1' => 'gzip', 'br;x=1' => undef, ', ,gzip,' => 'gzip', 'brotli' => undef, 'bra, gzipped' => undef, 'br;q=1.000' => 'br');
+while (my ($accept, $encoding) = splice @wanted, 0, 2)
+{
+	is(call('GET', '/api/examples/', headers => { 'Accept-Encoding' => $accept })->{headers}{'content-encoding'}, $encoding,
+		"'$accept' is answered by " . ($encoding // 'neither'));
+}
+my ($mine) = grep { $_->{owner_id} eq $customer->{user}{id} } @{ call('GET', '/api/examples/?page_size=100')->{json}{results} };
+call('PUT', "/api/examples/$mine->{id}/", as => $customer, body => { name => 'Long', note => 'y' x 1500 })->{status} == 200 or BAIL_OUT('no change');
+for my $encoding (qw(br gzip))
+{
+	my $tag = call('GET', "/api/examples/$mine->{id}/", headers => { 'Accept-Encoding' => $encoding })->{headers}{etag};
+	like($tag, qr/^"[0-9a-f]{24}-(br|gz)"$/, "a resource by $encoding has a tag");
+	is(call('PUT', "/api/examples/$mine->{id}/", as => $customer, body => { name => "By $encoding", note => 'y' x 1500 }, headers => { 'If-Match' => $tag })->{status},
+		200, 'by which it can be changed');
+}
 
 # Cross-origin calls, on a server that allows some
 
@@ -157,6 +183,16 @@ is($hit->{text}, call('GET', $product_path)->{text}, 'and the same as anybody ge
 is(call('GET', $product_path, @there, as => $vendor)->{headers}{'x-cache'}, undef, 'who is logged in is never answered from memory');
 is(call('GET', $product_path, @there, headers => { 'If-None-Match' => $hit->{headers}{etag} })->{status}, 304, 'a remembered answer has its tag');
 is(call('HEAD', $product_path, @there)->{headers}{'content-length'}, length $hit->{text}, 'and answers HEAD');
+
+for my $encoding (qw(br gzip))
+{
+	my @path = ("/api/catalog/products/?search=$encoding&vendor=", @there, headers => { 'Accept-Encoding' => $encoding });
+	product($vendor, 1, name => "$encoding $_", description => 'd' x 100) for 1 .. 12;
+	$path[0] =~ s/vendor=/vendor=$vendor->{user}{vendor_id}/;
+	ok(wait_until(sub { $hit = call('GET', @path); $hit->{headers}{'x-cache'} eq 'HIT' }), 'a long answer is remembered');
+	is($hit->{headers}{'content-encoding'}, $encoding, "also by $encoding");
+	is(`curl -s --compressed -H 'Accept-Encoding: $encoding' '$server->{url}$path[0]'`, call('GET', $path[0], @there)->{text}, 'and the same');
+}
 
 # own writes are seen at once, by the server that wrote; a token of the other server is of no use there
 my $own = call('POST', '/api/auth/login/', @there, body => { email => $vendor->{email}, password => $vendor->{password} })->{json};
