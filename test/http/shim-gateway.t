@@ -268,7 +268,8 @@ for my $way ('found', 'not found')
 	print $_ raw_request('GET', $target, headers => ['Connection: close']) for @sockets;
 	ok(wait_until(sub { $figure->('joined') == $joined + 19 }), "$way: nineteen of twenty wait for the one that asks");
 	is($figure->('miss'), $misses + 1, "$way: which is one in both threads");
-	is(sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rental-shim' AND wait_event = 'advisory'"), 1, "$way: so is the query");
+	ok(wait_until(sub { sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rental-shim' AND wait_event = 'advisory'") == 1 }),
+		"$way: so is the query");
 	sql("SELECT pg_advisory_unlock(4711)");
 	my @got = map { raw_read($_) // { status => 0, text => '' } } @sockets;
 	is(scalar(grep { $_->{status} == ($way eq 'found' ? 200 : 404) } @got), 20, "$way: all are answered");
