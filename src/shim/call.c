@@ -20,10 +20,12 @@
 #include <time.h>
 
 #include "bind.h"
+#include "download.h"
 #include "hash.h"
 #include "log.h"
 #include "metrics.h"
 #include "respond.h"
+#include "upload.h"
 
 #define PATH_MAX_LENGTH 8192
 #define MAX_RETRIES		3
@@ -44,9 +46,9 @@ static const char key_sql[] =
 	"SELECT key_id, user_id, role, vendor_id, scopes, seconds_left FROM rental.api_key_verify($1::bytea)";
 
 static int				trusted_hops;
+static size_t			max_body;
 static _Atomic uint32_t last_writes[WRITERS]; /* by caller, in seconds */
 
-static void call_submit(Call *call);
 static void call_continue(Call *call);
 static bool answer_from_cache(Call *call);
 static void note_write(Call *call);
@@ -56,12 +58,14 @@ call_context_init(CallContext *context, h2o_context_t *http)
 {
 	h2o_timeout_init(http->loop, &context->retry_delay, RETRY_DELAY);
 	fill_thread_init(&context->fills, http->queue);
+	store_thread_init(&context->store, http->queue);
 }
 
 void
-call_configure(int hops)
+call_configure(int hops, size_t bytes)
 {
 	trusted_hops = hops;
+	max_body = bytes;
 }
 
 /* next_random is xorshift128+: for request ids, never for secrets. */
@@ -537,8 +541,9 @@ answer_representation(Call *call, h2o_iovec_t body, h2o_iovec_t headers, const c
 	respond_representation(call, &representation);
 }
 
-static void
-answer_result(Call *call, PGresult *result)
+/* call_answer answers with what the statement returned. */
+void
+call_answer(Call *call, PGresult *result)
 {
 	AnswerOptions options = {{NULL, 0}, "application/json"};
 	h2o_iovec_t	  headers;
@@ -566,6 +571,11 @@ answer_result(Call *call, PGresult *result)
 	else if (call->endpoint->stream)
 	{
 		stream_open(call, parts[0].base, nparts > 0 ? parts[0].len : 0);
+		return;
+	}
+	else if (call->endpoint->download)
+	{
+		download_answer(call, nparts > 0 ? parts[0].base : "", nparts > 0 ? parts[0].len : 0);
 		return;
 	}
 	else if (nparts > 0 && call->endpoint->status == 200 && options.claims.base == NULL)
@@ -727,16 +737,24 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 	switch (outcome)
 	{
 		case PG_ANSWERED:
-			if (PQresultStatus(result) == PGRES_TUPLES_OK)
-				answer_result(call, result);
-			else
+			if (PQresultStatus(result) != PGRES_TUPLES_OK)
+			{
+				if (call->upload)
+					upload_refuse(call);
 				answer_error(call, result);
+			}
+			else if (call->upload)
+				upload_keep(call, result);
+			else
+				call_answer(call, result);
 			break;
 		case PG_LOST:
 			respond_error(call, ERROR_unavailable, NULL,
 						  "the database went away; whether the request was done is not known");
 			break;
 		case PG_NOT_STARTED:
+			if (call->upload)
+				upload_refuse(call);
 			respond_error(call, ERROR_unavailable, NULL, "the database is too busy");
 			break;
 		case PG_TIMED_OUT:
@@ -745,7 +763,8 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 	}
 }
 
-static void
+/* call_submit sends the query of a call whose values are complete. */
+void
 call_submit(Call *call)
 {
 	const Endpoint *endpoint = call->endpoint;
@@ -763,6 +782,8 @@ call_submit(Call *call)
 	if ((reads_replica(call) && pg_pool_submit(call->context->pools[POOL_REPLICA], &call->query)) ||
 		pg_pool_submit(call->context->pools[endpoint->pool], &call->query))
 		return;
+	if (call->upload)
+		upload_refuse(call);
 	respond_error(call, ERROR_unavailable, NULL, "the database is not available or too busy");
 }
 
@@ -1021,9 +1042,9 @@ fingerprint(Call *call, h2o_iovec_t body)
 	return text;
 }
 
-/* set_condition fills what follows: on what condition the work is to be done.  False: answered. */
-static bool
-set_condition(Call *call, h2o_iovec_t body)
+/* call_set_condition fills what follows: on what condition the work is to be done.  False: answered. */
+bool
+call_set_condition(Call *call, h2o_iovec_t body)
 {
 	const char **values = call->values + CALLER_ARGUMENTS;
 	bool		 is_post = call->endpoint->method == METHOD_POST;
@@ -1134,12 +1155,15 @@ call_continue(Call *call)
 	h2o_iovec_t body;
 	BindError	error;
 
-	if (!limit_request(call) || !is_allowed(call) || !take_body(call, &body) || look_into_cache(call))
+	if (!limit_request(call) || !is_allowed(call))
+		return;
+	body = h2o_iovec_init(NULL, 0);
+	if (call->endpoint->upload_field ? !upload_take(call) : !take_body(call, &body) || look_into_cache(call))
 		return;
 	call->values =
 		h2o_mem_alloc_pool(&req->pool, sizeof(char *) * (size_t) (call->endpoint->context + call->endpoint->nargs));
 	set_context(call);
-	if (!set_condition(call, body))
+	if (call->endpoint->upload_field == NULL && !call_set_condition(call, body))
 		return;
 	if (!bind_arguments(&req->pool, call->endpoint, &call->route, call->query_string, body,
 						call->values + call->endpoint->context, &error))
@@ -1147,8 +1171,20 @@ call_continue(Call *call)
 		respond_error(call, error.code, error.field, "%s", error.message);
 		return;
 	}
-	if (!call->cacheable || begin_fill(call))
+	if (call->upload)
+		upload_store(call);
+	else if (!call->cacheable || begin_fill(call))
 		call_submit(call);
+}
+
+/* body_fits: where uploads are taken, libh2o reads more than other endpoints may get.  False: answered. */
+static bool
+body_fits(Call *call)
+{
+	if (call->endpoint->upload_field || call->req->entity.len <= max_body)
+		return true;
+	respond_error(call, ERROR_payload_too_large, NULL, "the body is larger than this server takes");
+	return false;
 }
 
 /* call_run takes a request all the way; the answer comes now or later. */
@@ -1174,6 +1210,6 @@ call_run(Call *call)
 		call->query_string = h2o_iovec_init(mark + 1, (size_t) (path.base + path.len - mark - 1));
 		path.len = (size_t) (mark - path.base);
 	}
-	if (find_endpoint(call, path))
+	if (find_endpoint(call, path) && body_fits(call))
 		authenticate(call);
 }

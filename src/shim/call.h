@@ -22,6 +22,7 @@
 #include "pg_pool.h"
 #include "revoke.h"
 #include "router.h"
+#include "store.h"
 #include "stream.h"
 
 #define REQUEST_ID_MAX_LENGTH 64
@@ -34,6 +35,7 @@ typedef struct CallContext
 	h2o_timeout_t retry_delay;
 	FillThread	  fills; /* what is fetched for the cache, and who waits */
 	StreamHub	 *streams;
+	StoreThread	  store; /* for files that are uploaded */
 	int			  in_flight;
 } CallContext;
 
@@ -64,14 +66,18 @@ typedef struct Call
 	Fill			   *fill;	 /* what it fetches for others as well, or NULL */
 	FillWait			waiting; /* for what another call fetches */
 	int					attempts;
+	struct Upload	   *upload; /* the file that came with it, or NULL */
 	h2o_timeout_entry_t retry;
 } Call;
 
 extern void	 call_context_init(CallContext *context, h2o_context_t *http);
 extern Call *call_create(h2o_req_t *req, CallContext *context);
-extern void	 call_configure(int trusted_hops);
+extern void	 call_configure(int trusted_hops, size_t max_body);
+extern void	 call_submit(Call *call);
+extern bool	 call_set_condition(Call *call, h2o_iovec_t body);
 extern void	 request_id_make(char id[REQUEST_ID_MAX_LENGTH + 1]);
 extern Call *call_find(h2o_req_t *req);
 extern void	 call_run(Call *call);
+extern void	 call_answer(Call *call, PGresult *result);
 
 #endif

@@ -44,6 +44,8 @@ extern Packing respond_packing(Call *call);
 extern void	   respond_representation(Call *call, const Representation *representation);
 extern void	   respond_preflight(Call *call, const char *methods);
 extern void	   respond_stream(Call *call, const char *content_type, h2o_generator_t *generator);
+extern void	   respond_file(Call *call, const char *content_type, size_t size, h2o_generator_t *generator);
+extern bool	   respond_none_match(Call *call, const char *etag);
 extern void	   respond_configure(const char *origins);
 extern void	   respond_problem(Call *call, const Problem *problem);
 extern void	   respond_error(Call *call, ErrorCode code, const char *field, const char *format, ...)

@@ -43,6 +43,8 @@
 #include "metrics.h"
 #include "respond.h"
 #include "static.h"
+#include "store.h"
+#include "upload.h"
 
 #define ACCEPT_BATCH   16
 #define RESERVED_FILES 256	/* descriptors that are not for clients */
@@ -310,6 +312,8 @@ configure_http(void)
 	h2o_config_init(&globals);
 	globals.server_name = h2o_iovec_init(NULL, 0);
 	globals.max_request_entity_size = (size_t) config->max_body;
+	if (config->upload_dir && config->max_upload + UPLOAD_FORM > config->max_body)
+		globals.max_request_entity_size = (size_t) config->max_upload + UPLOAD_FORM;
 	globals.http1.req_timeout = (uint64_t) config->client_timeout;
 	globals.http1.upgrade_to_http2 = 0;
 	globals.http2.idle_timeout = (uint64_t) config->client_timeout;
@@ -715,7 +719,15 @@ server_start(const Config *settings)
 			die("TLS", problem);
 	}
 	respond_configure(config->cors_origins);
-	call_configure(config->trusted_hops);
+	call_configure(config->trusted_hops, (size_t) config->max_body);
+	if (config->upload_dir)
+	{
+		const char *problem = store_init(config->upload_dir);
+
+		if (problem)
+			die("RENTAL_UPLOAD_DIR", problem);
+	}
+	upload_configure((size_t) config->max_upload);
 	cache_init((size_t) config->cache_bytes);
 	revoke_init(config->access_ttl);
 	configure_http();
