@@ -24,6 +24,8 @@ SELECT auth_login('carl@example.com', 'wrong');
 SELECT auth_login('nobody@example.com', 'wrong');
 SELECT refresh FROM auth_login('carl@example.com', 'long enough') \gset
 SELECT refresh AS second FROM auth_refresh(:'refresh') \gset
+SELECT refresh = :'second' AS same_successor FROM auth_refresh(:'refresh');
+UPDATE refresh_tokens SET used_at = used_at - interval '11 seconds' WHERE used_at IS NOT NULL;
 SELECT auth_refresh(:'refresh');
 SELECT auth_logout(:'second');
 SELECT auth_refresh(:'second');

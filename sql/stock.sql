@@ -60,6 +60,13 @@ DELETE FROM reservations WHERE id = :'b';
 SELECT * FROM availability_steps(:p, '[2026-06-09Z,2026-06-21Z)');
 -- to where the product is not kept
 UPDATE reservations SET location_id = :l2 WHERE id = :'a';
+INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked) -- takes nothing
+	VALUES (:v, :p, :l2, 1, 'released', '[2026-06-12Z,2026-06-13Z)', '[2026-06-12Z,2026-06-13Z)');
+INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked) -- takes for good
+	VALUES (:v, :p, :l2, 1, 'firm', '[2026-06-12Z,2026-06-13Z)', '[2026-06-12Z,)');
+INSERT INTO reservations (vendor_id, product_id, location_id, quantity, state, period, blocked) -- not the vendor's
+	SELECT '00000000-0000-7000-8000-0000000000ff', :p, :l, 1, 'firm', p, p FROM (VALUES ('[2026-06-12Z,2026-06-13Z)'::tstzrange)) x (p);
+DELETE FROM stock WHERE product_id = :p AND location_id = :l;
 -- keys stay, and nothing is truncated away
 UPDATE stock SET product_id = :v;
 TRUNCATE reservations CASCADE;

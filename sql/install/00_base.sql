@@ -32,10 +32,10 @@ CREATE FUNCTION request_begin(user_id uuid, role text, vendor_id uuid, session_i
 COMMENT ON FUNCTION request_begin(uuid, text, uuid, uuid, text, text, text) IS
 	'Says who is calling until the end of the transaction; only the shim may. A null user is anonymous; target is the path and query of the request.';
 
-CREATE FUNCTION act_as(user_id uuid, role text, vendor_id uuid DEFAULT NULL) RETURNS void
+CREATE FUNCTION act_as(user_id uuid, role text DEFAULT NULL, vendor_id uuid DEFAULT NULL) RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'act_as';
 COMMENT ON FUNCTION act_as(uuid, text, uuid) IS
-	'Lets a superuser or rental_admin act as a user (role customer, vendor or admin) until the end of the transaction.';
+	'Lets a superuser or rental_admin act as a user until the end of the transaction: with the role and team that the account has, or with those given (customer, vendor or admin). Errors: forbidden, not_found.';
 
 CREATE FUNCTION response(answer anyelement) RETURNS text
 	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'response';

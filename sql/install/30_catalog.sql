@@ -48,6 +48,7 @@ CREATE TABLE products (
 ) WITH (fillfactor = 90);
 CREATE INDEX products_listed ON products (id) WHERE is_active AND is_stocked AND tracking <> 'kit';
 CREATE INDEX products_kits ON products (id) WHERE is_active AND tracking = 'kit';
+CREATE INDEX products_archived ON products (id) WHERE NOT is_active;
 CREATE INDEX ON products (vendor_id, id);
 CREATE INDEX ON products (category_id, id);
 COMMENT ON TABLE products IS 'What is rented out.';

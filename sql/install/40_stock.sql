@@ -157,6 +157,10 @@ CREATE FUNCTION unavailable_products(period tstzrange, quantity integer DEFAULT 
 COMMENT ON FUNCTION unavailable_products(tstzrange, integer) IS
 	'The products, kits aside, of which no location has so many pieces free during the whole period. Reads only rows where little is free.';
 
+CREATE FUNCTION uuid_among(id uuid, sorted uuid[]) RETURNS boolean
+	LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION uuid_among(uuid, uuid[]) IS 'Whether a list, which must be in ascending order, has the id.';
+
 CREATE FUNCTION available_products(period tstzrange, quantity integer DEFAULT 1, vendor uuid DEFAULT NULL, category uuid DEFAULT NULL)
 	RETURNS SETOF uuid
 	LANGUAGE sql STABLE ROWS 10000 SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$

@@ -97,8 +97,8 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7;
 COMMENT ON VIEW shortages IS
 	'Promises that the stock cannot keep, from now on: who is affected, when, and by how many pieces. Who ordered last is affected first; what is out is out.';
 
-CREATE FUNCTION shortage_list(vendor_id uuid DEFAULT NULL) RETURNS SETOF shortages
+CREATE FUNCTION shortages(vendor_id uuid DEFAULT NULL) RETURNS SETOF shortages
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION shortage_list(uuid) IS 'The shortages of the caller''s vendor, or for administrators of one or all. Error: forbidden.';
+COMMENT ON FUNCTION shortages(uuid) IS 'The shortages of the caller''s vendor, or for administrators of one or all. Error: forbidden.';
 INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin) VALUES
-	('GET', '/api/analytics/reports/shortages/', 'rental.shortage_list', '{vendor,admin}', 200, 'read', 'analytics', 'Promises that cannot be kept', true);
+	('GET', '/api/analytics/reports/shortages/', 'rental.shortages', '{vendor,admin}', 200, 'read', 'analytics', 'Promises that cannot be kept', true);

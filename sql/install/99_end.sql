@@ -33,7 +33,7 @@ BEGIN
 
 	-- analysts: availability and reports
 	FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
-		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' OR p.proname ~ '^(un|next_)?availab' OR p.proname = 'shortage_list')
+		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' OR p.proname ~ '^(un|next_)?availab' OR p.proname = 'shortages')
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rental_analyst', f.signature);
 	END LOOP;

@@ -14,6 +14,7 @@
 #include "catalog/pg_authid.h"
 #include "errors.h"
 #include "miscadmin.h"
+#include "plan.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -95,25 +96,46 @@ request_begin(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+PLAN(account_of,
+	 "SELECT u.role, m.vendor_id FROM rental.users u LEFT JOIN rental.vendor_members m ON m.user_id = u.id "
+	 "WHERE u.id = $1 AND u.is_active",
+	 UUIDOID);
+
 /*
  * act_as(user_id uuid, role text, vendor_id uuid) lets the system act as a
  * user until the end of the transaction: for tests, imports and support.
+ * Without a role it is that of the account.
  */
 PG_FUNCTION_INFO_V1(act_as);
 Datum
 act_as(PG_FUNCTION_ARGS)
 {
+	NullableDatum role = FCARG(1);
+	NullableDatum vendor_id = FCARG(2);
+	PlanRights	  rights;
+
 	in_request = false;
 	if (actor_current()->role != ACTOR_SYSTEM)
 		rental_raise(forbidden, errmsg("only the system may act as somebody else"));
+	if (PG_ARGISNULL(0))
+		rental_raise(missing_field, errmsg("user_id is required"), errfield("user_id"));
 	memset(&actor, 0, sizeof(actor));
 	actor.user_id = *PG_GETARG_UUID_P(0);
-	actor.role = role_by_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	if (!PG_ARGISNULL(2))
+	rights = plan_open_trusted();
+	if (role.isnull)
+	{
+		if (plan_run(&account_of, FCARG(0)) == 0)
+			rental_raise(not_found, errmsg("no such user"), errfield("user_id"));
+		role = plan_value(0, 1);
+		vendor_id = plan_value(0, 2);
+	}
+	actor.role = role_by_name(TextDatumGetCString(role.value));
+	if (!vendor_id.isnull)
 	{
 		actor.has_vendor = true;
-		actor.vendor_id = *PG_GETARG_UUID_P(2);
+		actor.vendor_id = *DatumGetUUIDP(vendor_id.value);
 	}
+	plan_close_trusted(rights);
 	in_request = true;
 	PG_RETURN_VOID();
 }
@@ -194,6 +216,17 @@ actor_require_user(void)
 	if (!actor_has_user(who))
 		rental_raise(unauthenticated, errmsg("this needs a user"),
 					 who->role == ACTOR_SYSTEM ? errhint("Call rental.act_as(user, role) first.") : 0);
+	return who;
+}
+
+/* actor_require_session is for what only the user in person may do, by a log-in and not by an API key. */
+const Actor *
+actor_require_session(void)
+{
+	const Actor *who = actor_require_user();
+
+	if (!who->has_session)
+		rental_raise(forbidden, errmsg("log in to do this; an API key may not"));
 	return who;
 }
 

@@ -37,6 +37,7 @@ extern bool			actor_may_see(const pg_uuid_t *customer_id, const pg_uuid_t *vendo
 extern void			actor_list_scope(NullableDatum scope[2]);
 
 extern const Actor	   *actor_require_user(void);
+extern const Actor	   *actor_require_session(void);
 extern const Actor	   *actor_require_admin(void);
 extern const Actor	   *actor_require_vendor(const pg_uuid_t *vendor_id);
 extern const pg_uuid_t *actor_require_own_vendor(NullableDatum named);

@@ -19,7 +19,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 
 /* One product at one location */
@@ -402,34 +401,26 @@ product_availability(PG_FUNCTION_ARGS)
 
 /* The whole catalogue */
 
-/* A product of which some location has too little */
-typedef struct Tight
-{
-	pg_uuid_t product_id;
-	int		  locations; /* how many of them */
-} Tight;
-
-typedef struct TightLook
-{
-	int32 quantity;
-	HTAB *places; /* product and location, each once */
-	HTAB *products;
-} TightLook;
-
+/* A location that has too little of a product */
 typedef struct TightPlace
 {
 	pg_uuid_t product_id;
 	pg_uuid_t location_id;
 } TightPlace;
 
+typedef struct TightLook
+{
+	int32		quantity;
+	int			count;
+	int			room;
+	TightPlace *places; /* the same one may be found twice */
+} TightLook;
+
 static void
 look_tight(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const StockPiece *piece, void *arg)
 {
 	TightLook	*look = arg;
 	TimelineView free = piece->free;
-	TightPlace	 place = {*product_id, *location_id};
-	Tight		*tight;
-	bool		 found;
 
 	if (timeline_lowest(&free, &piece->period, NULL) >= look->quantity)
 		return;
@@ -439,66 +430,92 @@ look_tight(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Stoc
 		if (timeline_lowest(&free, &piece->period, NULL) >= look->quantity)
 			return;
 	}
-	hash_search(look->places, &place, HASH_ENTER, &found);
-	if (found)
-		return;
-	tight = hash_search(look->products, product_id, HASH_ENTER, &found);
-	tight->locations = found ? tight->locations + 1 : 1;
+	if (look->count == look->room)
+	{
+		look->room *= 2;
+		look->places = repalloc_huge(look->places, look->room * sizeof(TightPlace));
+	}
+	look->places[look->count++] = (TightPlace){*product_id, *location_id};
 }
 
-static HTAB *
-table_of(const char *name, Size key, Size entry)
+static int
+compare_places(const void *a, const void *b)
 {
-	HASHCTL control = {.keysize = key, .entrysize = entry, .hcxt = CurrentMemoryContext};
-
-	return hash_create(name, 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
-/* is_free_elsewhere tells whether a location beside the tight ones keeps the product. */
-static bool
-is_free_elsewhere(ChunkReader *reader, const Tight *tight)
-{
-	pg_uuid_t at;
-	bool	  more;
-	int		  locations = 0;
-
-	for (more = chunk_next_location(reader, &tight->product_id, &at, true); more && locations <= tight->locations;
-		 more = chunk_next_location(reader, &tight->product_id, &at, false))
-		locations++;
-	return locations > tight->locations;
+	return memcmp(a, b, sizeof(TightPlace));
 }
 
 /*
- * unavailable_products(period tstzrange, quantity integer): the products, kits
- * aside, of which no location has so many free during the whole period
+ * stock_unavailable lists, in ascending order, the products, kits aside, of
+ * which no location has so many free during the whole window.
  */
+int
+stock_unavailable(const Period *window, int32 quantity, pg_uuid_t **products)
+{
+	TightLook	 look = {quantity, 0, 1024, palloc(1024 * sizeof(TightPlace))};
+	ChunkReader *reader;
+	int			 n = 0;
+	int			 i;
+	int			 next;
+
+	chunk_tight(window, quantity, look_tight, &look);
+	qsort(look.places, look.count, sizeof(TightPlace), compare_places);
+	*products = palloc_extended(Max(look.count, 1) * sizeof(pg_uuid_t), MCXT_ALLOC_HUGE);
+	reader = chunk_reader_open();
+	for (i = 0; i < look.count; i = next)
+	{
+		const pg_uuid_t *product = &look.places[i].product_id;
+		int				 tight = 1;
+
+		for (next = i + 1; next < look.count && uuid_equal(&look.places[next].product_id, product); next++)
+			if (!uuid_equal(&look.places[next].location_id, &look.places[next - 1].location_id))
+				tight++;
+		if (chunk_count_locations(reader, product, tight + 1) == tight)
+			(*products)[n++] = *product;
+	}
+	chunk_reader_close(reader);
+	pfree(look.places);
+	return n;
+}
+
+/* unavailable_products(period tstzrange, quantity integer): what stock_unavailable lists */
 PG_FUNCTION_INFO_V1(unavailable_products);
 Datum
 unavailable_products(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo  *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Period			window = window_arg(fcinfo, 0);
-	TightLook		look = {PG_GETARG_INT32(1), NULL, NULL};
-	ChunkReader	   *reader;
-	HASH_SEQ_STATUS status;
-	Tight		   *tight;
-	bool			null = false;
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Period		   window = window_arg(fcinfo, 0);
+	pg_uuid_t	  *products;
+	bool		   null = false;
+	int			   n = stock_unavailable(&window, PG_GETARG_INT32(1), &products);
+	int			   i;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	look.places = table_of("tight places", sizeof(TightPlace), sizeof(TightPlace));
-	look.products = table_of("tight products", sizeof(pg_uuid_t), sizeof(Tight));
-	reader = chunk_reader_open();
-	chunk_tight(&window, look.quantity, look_tight, &look);
-	hash_seq_init(&status, look.products);
-	while ((tight = hash_seq_search(&status)) != NULL)
+	for (i = 0; i < n; i++)
 	{
-		Datum value = UUIDPGetDatum(&tight->product_id);
+		Datum value = UUIDPGetDatum(&products[i]);
 
-		if (!is_free_elsewhere(reader, tight))
-			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &null);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &null);
 	}
-	chunk_reader_close(reader);
 	PG_RETURN_NULL();
+}
+
+static int
+compare_uuids(const void *a, const void *b)
+{
+	return memcmp(a, b, UUID_LEN);
+}
+
+/* uuid_among(id uuid, sorted uuid[]): whether an ascending list without nulls has it, by bisection */
+PG_FUNCTION_INFO_V1(uuid_among);
+Datum
+uuid_among(PG_FUNCTION_ARGS)
+{
+	ArrayType *sorted = PG_GETARG_ARRAYTYPE_P(1);
+
+	if (ARR_HASNULL(sorted))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the list must not contain nulls")));
+	PG_RETURN_BOOL(bsearch(PG_GETARG_UUID_P(0), ARR_DATA_PTR(sorted),
+						   ArrayGetNItems(ARR_NDIM(sorted), ARR_DIMS(sorted)), UUID_LEN, compare_uuids) != NULL);
 }
 
 /*

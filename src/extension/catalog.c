@@ -16,6 +16,7 @@
 #include "request.h"
 #include "response.h"
 #include "slug.h"
+#include "stock.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
@@ -104,27 +105,36 @@ static PagePlans product_pages = {
 					   UUIDOID, UUIDOID, TEXTOID),
 };
 
-/* The same with $6 period and $7 quantity; kits, which have no timeline, are looked at one by one */
-#define AVAILABLE_SCOPE                                                                                                            \
-	"($3 IS NULL OR v.vendor_id = $3) AND ($4 IS NULL OR v.category_id = $4) AND ($5 IS NULL OR v.name ILIKE $5) AND v.is_active " \
-	"AND NOT EXISTS (SELECT FROM rental.unavailable_products($6, $7) u WHERE u = v.id) "                                           \
-	"AND CASE WHEN v.tracking = 'kit' THEN COALESCE(rental.availability(v.id, $6), 0) >= $7 "                                      \
-	"ELSE (SELECT is_stocked FROM rental.products p WHERE p.id = v.id) END"
+/*
+ * The same with $6 period, $7 quantity and $8 the products that are not available then, in ascending order; kits, which
+ * have no timeline, are looked at one by one.
+ */
+#define AVAILABLE_PAGES                                                                                                \
+	PAGES(                                                                                                             \
+		"rental.product_view",                                                                                         \
+		"($3 IS NULL OR v.vendor_id = $3) AND ($4 IS NULL OR v.category_id = $4) AND ($5 IS NULL OR v.name ILIKE $5) " \
+		"AND v.is_active AND NOT rental.uuid_among(v.id, $8) "                                                         \
+		"AND CASE WHEN v.tracking = 'kit' THEN COALESCE(rental.availability(v.id, $6), 0) >= $7 "                      \
+		"ELSE (SELECT is_stocked FROM rental.products p WHERE p.id = v.id) END",                                       \
+		AVAILABLE_FILTERS)
+#define AVAILABLE_FILTERS UUIDOID, UUIDOID, TEXTOID, TSTZRANGEOID, INT4OID, UUIDARRAYOID
+
 static PagePlans available_pages = {
-	.forward = PLAN_INIT("SELECT v, v.id FROM rental.product_view v WHERE v.id > $1 AND " AVAILABLE_SCOPE
-						 " ORDER BY v.id LIMIT $2",
-						 UUIDOID, INT4OID, UUIDOID, UUIDOID, TEXTOID, TSTZRANGEOID, INT4OID),
-	.backward = PLAN_INIT("SELECT v, v.id FROM rental.product_view v WHERE v.id < $1 AND " AVAILABLE_SCOPE
-						  " ORDER BY v.id DESC LIMIT $2",
-						  UUIDOID, INT4OID, UUIDOID, UUIDOID, TEXTOID, TSTZRANGEOID, INT4OID),
+	AVAILABLE_PAGES,
 	.count = PLAN_INIT(
-		"SELECT (SELECT count(*) FROM rental.products p WHERE p.is_active AND p.is_stocked AND p.tracking <> 'kit' "
-		"AND ($1 IS NULL OR p.vendor_id = $1) AND ($2 IS NULL OR p.category_id = $2) AND ($3 IS NULL OR p.name ILIKE $3) "
-		"AND NOT EXISTS (SELECT FROM rental.unavailable_products($4, $5) u WHERE u = p.id)) "
-		"+ (SELECT count(*) FROM rental.products p WHERE p.is_active AND p.tracking = 'kit' "
-		"AND ($1 IS NULL OR p.vendor_id = $1) AND ($2 IS NULL OR p.category_id = $2) AND ($3 IS NULL OR p.name ILIKE $3) "
-		"AND rental.availability(p.id, $4) >= $5)",
-		UUIDOID, UUIDOID, TEXTOID, TSTZRANGEOID, INT4OID),
+		"SELECT count(*) FROM rental.products p WHERE p.is_active AND ($1 IS NULL OR p.vendor_id = $1) AND ($2 IS NULL OR p.category_id = $2) "
+		"AND ($3 IS NULL OR p.name ILIKE $3) AND CASE WHEN p.tracking = 'kit' THEN rental.availability(p.id, $4) >= $5 "
+		"ELSE p.is_stocked AND NOT rental.uuid_among(p.id, $6) END",
+		AVAILABLE_FILTERS),
+};
+/* Of the whole catalogue they are counted without looking at each: three partial indexes have all it takes. */
+static PagePlans all_available_pages = {
+	AVAILABLE_PAGES,
+	.count = PLAN_INIT(
+		"SELECT (SELECT count(*) FROM rental.products WHERE is_active AND is_stocked AND tracking <> 'kit') - cardinality($6) "
+		"+ (SELECT count(*) FROM rental.products p WHERE NOT p.is_active AND rental.uuid_among(p.id, $6)) "
+		"+ (SELECT count(*) FROM rental.products p WHERE p.is_active AND p.tracking = 'kit' AND rental.availability(p.id, $4) >= $5)",
+		AVAILABLE_FILTERS),
 };
 
 /* product_find must be called between plan_open and plan_close, which the result does not outlive. */
@@ -256,27 +266,6 @@ location_list(PG_FUNCTION_ARGS)
 	return page_return(fcinfo, &location_pages, &FCARG(0), 1, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
 }
 
-/* like_pattern finds text anywhere, taking its own % and _ as they are. */
-static NullableDatum
-like_pattern(NullableDatum search)
-{
-	StringInfoData pattern;
-	char		  *s;
-
-	if (search.isnull)
-		return search;
-	initStringInfo(&pattern);
-	appendStringInfoChar(&pattern, '%');
-	for (s = TextDatumGetCString(search.value); *s != '\0'; s++)
-	{
-		if (*s == '%' || *s == '_' || *s == '\\')
-			appendStringInfoChar(&pattern, '\\');
-		appendStringInfoChar(&pattern, *s);
-	}
-	appendStringInfoChar(&pattern, '%');
-	return VALUE(CStringGetTextDatum(pattern.data));
-}
-
 /*
  * product_list(vendor uuid, category uuid, search text, available_from timestamptz,
  * available_to timestamptz, quantity integer, page_size, cursor, count)
@@ -285,8 +274,10 @@ PG_FUNCTION_INFO_V1(product_list);
 Datum
 product_list(PG_FUNCTION_ARGS)
 {
-	NullableDatum filters[5] = {FCARG(0), FCARG(1), like_pattern(FCARG(2))};
+	NullableDatum filters[6] = {FCARG(0), FCARG(1), request_pattern(FCARG(2))};
 	Period		  window;
+	pg_uuid_t	 *unavailable;
+	int			  n;
 
 	request_required(FCARG(6), "page_size");
 	if (PG_ARGISNULL(3) && PG_ARGISNULL(4))
@@ -299,7 +290,11 @@ product_list(PG_FUNCTION_ARGS)
 	window = period_check_window(PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_TIMESTAMPTZ(4), "available_to");
 	filters[3] = VALUE(period_range_datum(window.start, window.end));
 	filters[4] = FCARG(5);
-	return page_return(fcinfo, &available_pages, filters, 5, PG_GETARG_INT32(6), FCARG(7), FCARG(8));
+	n = stock_unavailable(&window, PG_GETARG_INT32(5), &unavailable);
+	filters[5] = VALUE(uuid_array_datum(unavailable, n));
+	return page_return(fcinfo,
+					   PG_ARGISNULL(0) && PG_ARGISNULL(1) && PG_ARGISNULL(2) ? &all_available_pages : &available_pages,
+					   filters, 6, PG_GETARG_INT32(6), FCARG(7), FCARG(8));
 }
 
 static NullableDatum

@@ -60,6 +60,9 @@ typedef struct ChunkReader
 	Relation		index;
 	Snapshot		snapshot; /* registered, or NULL while none is held */
 	TupleTableSlot *slot;
+	Relation		stock; /* rental.stock, opened when first needed */
+	Relation		stock_index;
+	TupleTableSlot *stock_slot;
 } Chunks;
 
 static void
@@ -71,6 +74,7 @@ chunks_open(Chunks *chunks, LOCKMODE mode)
 	chunks->index = index_open(RelationGetPrimaryKeyIndex(chunks->table), mode);
 	chunks->slot = table_slot_create(chunks->table, NULL);
 	chunks->snapshot = NULL;
+	chunks->stock = NULL;
 }
 
 static void
@@ -86,6 +90,12 @@ chunks_close(Chunks *chunks)
 {
 	chunks_snapshot(chunks, NULL);
 	ExecDropSingleTupleTableSlot(chunks->slot);
+	if (chunks->stock != NULL)
+	{
+		ExecDropSingleTupleTableSlot(chunks->stock_slot);
+		index_close(chunks->stock_index, NoLock);
+		table_close(chunks->stock, NoLock);
+	}
 	/* what was locked stays locked to the end of the transaction */
 	index_close(chunks->index, NoLock);
 	table_close(chunks->table, NoLock);
@@ -277,6 +287,29 @@ chunk_next_location(ChunkReader *chunks, const pg_uuid_t *product_id, pg_uuid_t 
 		*location_id = *DatumGetUUIDP(column(chunks->slot, COL_LOCATION));
 	index_endscan(scan);
 	return found;
+}
+
+/* chunk_count_locations counts the locations where a product is kept, up to a number. */
+int
+chunk_count_locations(ChunkReader *chunks, const pg_uuid_t *product_id, int most)
+{
+	ScanKeyData	  key;
+	IndexScanDesc scan;
+	int			  n = 0;
+
+	if (chunks->stock == NULL)
+	{
+		chunks->stock = table_open(get_relname_relid("stock", RelationGetNamespace(chunks->table)), AccessShareLock);
+		chunks->stock_index = index_open(RelationGetPrimaryKeyIndex(chunks->stock), AccessShareLock);
+		chunks->stock_slot = table_slot_create(chunks->stock, NULL);
+	}
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(product_id));
+	scan = index_beginscan(chunks->stock, chunks->stock_index, chunks->snapshot, 1, 0);
+	index_rescan(scan, &key, 1, NULL, 0);
+	while (n < most && index_getnext_slot(scan, ForwardScanDirection, chunks->stock_slot))
+		n++;
+	index_endscan(scan);
+	return n;
 }
 
 static void
@@ -502,6 +535,24 @@ is_covered(Chunks *chunks, const StockKey *key, const Period *period)
 	return true;
 }
 
+/* not_kept is the error of a product that a location, or a vendor, does not have. */
+static void not_kept(const StockKey *key) pg_attribute_noreturn();
+
+static void
+not_kept(const StockKey *key)
+{
+	ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+					errmsg("product %s is not kept at location %s by vendor %s", uuid_text(&key->product_id),
+						   uuid_text(&key->location_id), uuid_text(&key->vendor_id))));
+}
+
+static void
+check_vendor(Chunks *chunks, const StockKey *key)
+{
+	if (!uuid_equal(DatumGetUUIDP(column(chunks->slot, COL_VENDOR)), &key->vendor_id))
+		not_kept(key);
+}
+
 /*
  * make_chunks makes the chunks that a period lacks. The head is locked first:
  * it comes before its chunks in the order of locks, its capacity must not
@@ -517,9 +568,8 @@ make_chunks(Chunks *chunks, const StockKey *key, const Period *period)
 	if (is_covered(chunks, key, period))
 		return;
 	if (!lock_row(chunks, key, DT_NOBEGIN))
-		ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-						errmsg("product %s is not kept at location %s", uuid_text(&key->product_id),
-							   uuid_text(&key->location_id))));
+		not_kept(key);
+	check_vendor(chunks, key);
 	head = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks->slot, COL_FREE));
 	capacity = timeline_view(head);
 	/* whoever changes the capacity with an older snapshot must notice the new chunk */
@@ -627,6 +677,15 @@ change_locked(Chunks *chunks, const StockKey *key, const Timeline *was, const Ti
 		store_chunk(chunks, key, &extent, after.holds_until, becomes);
 }
 
+/* lock_only locks the chunk that covers a whole period, where one does: nearly always, and then one search is enough. */
+static bool
+lock_only(Chunks *chunks, const StockKey *key, const Period *period)
+{
+	chunks_refresh(chunks);
+	return chunks_find(chunks, &key->product_id, &key->location_id, period->start) &&
+		   slot_upper(chunks->slot) >= period->end && lock_found(chunks) && slot_upper(chunks->slot) >= period->end;
+}
+
 /*
  * chunk_shift changes what is taken, by finite periods. hold_until is when the
  * hold that causes it expires, infinity if it is none. The judge, who may
@@ -640,6 +699,7 @@ chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbef
 	Chunks		chunks;
 	Period		all = {DT_NOEND, DT_NOBEGIN};
 	TimestampTz at;
+	bool		locked;
 	int			i;
 
 	for (i = 0; i < nshifts; i++)
@@ -648,20 +708,22 @@ chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbef
 		all.end = Max(all.end, shifts[i].period.end);
 	}
 	chunks_open(&chunks, RowExclusiveLock);
-	for (i = 0; i < nshifts; i++)
+	locked = lock_only(&chunks, key, &all);
+	for (i = 0; i < nshifts && !locked; i++)
 		make_chunks(&chunks, key, &shifts[i].period);
-	for (at = all.start; at < all.end;)
+	for (at = all.start; at < all.end; locked = false)
 	{
 		Period	  extent;
 		bool	  touched = false;
 		Timeline *was;
 
-		if (!lock_row(&chunks, key, at))
+		if (!locked && !lock_row(&chunks, key, at))
 		{
 			/* between two periods that are far apart there may be nothing */
 			at = cell_start(at) + CHUNK_SPAN;
 			continue;
 		}
+		check_vendor(&chunks, key);
 		extent.start = slot_lower(chunks.slot);
 		extent.end = slot_upper(chunks.slot);
 		at = extent.end;
@@ -684,6 +746,19 @@ chunk_lock_head(const StockKey *key)
 
 	chunks_open(&chunks, RowExclusiveLock);
 	lock_row(&chunks, key, DT_NOBEGIN);
+	chunks_close(&chunks);
+}
+
+/* chunk_require locks the capacity, and raises a foreign key violation where the vendor does not keep the product there. */
+void
+chunk_require(const StockKey *key)
+{
+	Chunks chunks;
+
+	chunks_open(&chunks, RowExclusiveLock);
+	if (!lock_row(&chunks, key, DT_NOBEGIN))
+		not_kept(key);
+	check_vendor(&chunks, key);
 	chunks_close(&chunks);
 }
 

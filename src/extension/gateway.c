@@ -243,11 +243,22 @@ response_replayed(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(state->body));
 }
 
+static bool
+has_header(const char *headers, const char *name)
+{
+	const char *at;
+
+	for (at = headers; at != NULL && (at = strstr(at, name)) != NULL; at++)
+		if (at == headers || at[-1] == '\n')
+			return true;
+	return false;
+}
+
 /*
  * response_headers_kept(status integer) -> text
  *
  * An answer that brings a token or a key is not kept, since the database
- * keeps only hashes of those; its key may be used again.
+ * keeps only hashes of those; nor is a refusal. Its key may be used again.
  */
 PG_FUNCTION_INFO_V1(response_headers_kept);
 Datum
@@ -265,7 +276,7 @@ response_headers_kept(PG_FUNCTION_ARGS)
 			cstring_to_text(psprintf("%sidempotency-replayed: true\n", state->headers ? state->headers : "")));
 
 	headers = response_headers_text();
-	if (headers != NULL && (strncmp(headers, "claims:", 7) == 0 || strstr(headers, "\nclaims:") != NULL))
+	if (has_header(headers, "claims:") || has_header(headers, "refused:"))
 		state->secret = true;
 	caller = CStringGetTextDatum(state->caller);
 	key = CStringGetTextDatum(state->key);

@@ -603,16 +603,11 @@ order_act(NullableDatum id, const char *action, Order *order)
 static void
 reservations_become(const pg_uuid_t *orders, int n, const char *state, bool is_return)
 {
-	Datum		  *ids = palloc(n * sizeof(Datum));
 	SPITupleTable *rows;
 	uint64		   found;
 	uint64		   i;
 
-	for (i = 0; i < n; i++)
-		ids[i] = UUIDPGetDatum(&orders[i]);
-	found = plan_run(&reservations_of,
-					 VALUE(PointerGetDatum(construct_array(ids, n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR))),
-					 VALUE(BoolGetDatum(is_return)));
+	found = plan_run(&reservations_of, VALUE(uuid_array_datum(orders, n)), VALUE(BoolGetDatum(is_return)));
 	rows = SPI_tuptable;
 	for (i = 0; i < found; i++)
 		plan_run(&reservation_set_state, plan_value_of(rows, i, 1), plan_value_of(rows, i, 2),

@@ -16,7 +16,8 @@ _PG_init(void)
 {
 	actor_init();
 	period_init();
-	identity_init();
+	password_init();
+	session_init();
 	MarkGUCPrefixReserved("rental");
 }
 

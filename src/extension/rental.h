@@ -13,7 +13,8 @@
 
 extern void actor_init(void);
 extern void period_init(void);
-extern void identity_init(void);
+extern void password_init(void);
+extern void session_init(void);
 
 static inline Datum
 uuid_copy_datum(const pg_uuid_t *id)
@@ -31,6 +32,7 @@ uuid_equal(const pg_uuid_t *a, const pg_uuid_t *b)
 }
 
 extern char *uuid_text(const pg_uuid_t *id);
+extern Datum uuid_array_datum(const pg_uuid_t *ids, int n);
 extern Datum uuid7_datum(void);
 
 #endif /* RENTAL_H */

@@ -107,10 +107,10 @@ report_revenue(PG_FUNCTION_ARGS)
 PLAN(shortages_of,
 	 "SELECT * FROM rental.shortages WHERE $1 IS NULL OR vendor_id = $1 ORDER BY start_at, reservation_id", UUIDOID);
 
-/* shortage_list(vendor_id uuid) */
-PG_FUNCTION_INFO_V1(shortage_list);
+/* shortages(vendor_id uuid) */
+PG_FUNCTION_INFO_V1(shortages);
 Datum
-shortage_list(PG_FUNCTION_ARGS)
+shortages(PG_FUNCTION_ARGS)
 {
 	NullableDatum vendor = report_vendor(FCARG(0));
 	uint64		  n;

@@ -8,9 +8,12 @@
  */
 #include "request.h"
 
+#include "common/unicode_norm.h"
 #include "errors.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "period.h"
+#include "plan.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -27,20 +30,14 @@ request_list(const char *name, Jsonb *json, int most)
 	return list;
 }
 
-RequestObject
-request_object(const RequestList *list, int index, const char *const *fields)
+/* check_fields refuses an object that has any field but those. */
+static void
+check_fields(const RequestObject *object, const char *const *fields)
 {
-	RequestObject	   object = {psprintf("%s[%d]", list->name, index), NULL};
-	JsonbValue		  *value = getIthJsonbValueFromContainer(&list->json->root, index);
-	JsonbIterator	  *iterator;
+	JsonbIterator	  *iterator = JsonbIteratorInit(object->json);
 	JsonbValue		   key;
 	JsonbIteratorToken token;
 
-	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		rental_raise(invalid_field, errmsg("%s must be an object", object.path), errfield(object.path));
-	object.json = value->val.binary.data;
-
-	iterator = JsonbIteratorInit(object.json);
 	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
 	{
 		int i;
@@ -55,9 +52,33 @@ request_object(const RequestList *list, int index, const char *const *fields)
 		{
 			char *name = pnstrdup(key.val.string.val, pg_mbcliplen(key.val.string.val, key.val.string.len, 60));
 
-			rental_raise(unknown_field, errmsg("%s is not known here", name), errfield(request_path(&object, name)));
+			rental_raise(unknown_field, errmsg("%s is not known here", name), errfield(request_path(object, name)));
 		}
 	}
+}
+
+RequestObject
+request_object(const RequestList *list, int index, const char *const *fields)
+{
+	RequestObject object = {psprintf("%s[%d]", list->name, index), NULL};
+	JsonbValue	 *value = getIthJsonbValueFromContainer(&list->json->root, index);
+
+	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+		rental_raise(invalid_field, errmsg("%s must be an object", object.path), errfield(object.path));
+	object.json = value->val.binary.data;
+	check_fields(&object, fields);
+	return object;
+}
+
+/* request_whole is an argument that is one object. */
+RequestObject
+request_whole(const char *name, Jsonb *json, const char *const *fields)
+{
+	RequestObject object = {name, &json->root};
+
+	if (!JB_ROOT_IS_OBJECT(json))
+		rental_raise(invalid_field, errmsg("%s must be an object", name), errfield(name));
+	check_fields(&object, fields);
 	return object;
 }
 
@@ -223,6 +244,25 @@ request_time(const RequestObject *object, const char *field, bool required, Time
 	return true;
 }
 
+/* request_string is a text without surrounding white space; NULL if it is absent, null or empty. */
+char *
+request_string(const RequestObject *object, const char *field, bool required, int most)
+{
+	JsonbValue *json = field_value(object, field, required);
+	char	   *path = request_path(object, field);
+	char	   *text;
+
+	if (json == NULL)
+		return NULL;
+	if (json->type != jbvString)
+		wrong_type(object, field, "a text");
+	text = request_text(VALUE(PointerGetDatum(cstring_to_text_with_len(json->val.string.val, json->val.string.len))),
+						path, most);
+	if (*text == '\0' && required)
+		rental_raise(invalid_value, errmsg("%s must not be empty", path), errfield(path));
+	return *text == '\0' ? NULL : text;
+}
+
 void
 request_required(NullableDatum value, const char *field)
 {
@@ -259,4 +299,50 @@ request_required_text(NullableDatum value, const char *field, int most)
 	if (*s == '\0')
 		rental_raise(invalid_value, errmsg("%s must not be empty", field), errfield(field));
 	return s;
+}
+
+/* request_composed is text in its composed form (NFC), so that the same letters are the same bytes */
+char *
+request_composed(const char *text)
+{
+	int			   length = strlen(text);
+	pg_wchar	  *wide = palloc((length + 1) * sizeof(pg_wchar));
+	pg_wchar	  *composed;
+	StringInfoData out;
+	int			   i;
+
+	if (GetDatabaseEncoding() != PG_UTF8)
+		return pstrdup(text);
+	wide[pg_mb2wchar_with_len(text, wide, length)] = 0;
+	composed = unicode_normalize(UNICODE_NFC, wide);
+	initStringInfo(&out);
+	for (i = 0; composed[i] != 0; i++)
+	{
+		unsigned char utf8[MAX_MULTIBYTE_CHAR_LEN + 1] = {0};
+
+		unicode_to_utf8(composed[i], utf8);
+		appendBinaryStringInfo(&out, (char *) utf8, pg_utf_mblen(utf8));
+	}
+	return out.data;
+}
+
+/* request_pattern is a LIKE pattern that finds text anywhere, taking its own % and _ as they are. */
+NullableDatum
+request_pattern(NullableDatum search)
+{
+	StringInfoData pattern;
+	char		  *s;
+
+	if (search.isnull)
+		return search;
+	initStringInfo(&pattern);
+	appendStringInfoChar(&pattern, '%');
+	for (s = TextDatumGetCString(search.value); *s != '\0'; s++)
+	{
+		if (*s == '%' || *s == '_' || *s == '\\')
+			appendStringInfoChar(&pattern, '\\');
+		appendStringInfoChar(&pattern, *s);
+	}
+	appendStringInfoChar(&pattern, '%');
+	return VALUE(CStringGetTextDatum(pattern.data));
 }

@@ -31,11 +31,15 @@ extern bool			 request_uuid(const RequestObject *object, const char *field, bool
 extern bool			 request_integer(const RequestObject *object, const char *field, bool required, int32 *value);
 extern bool			 request_time(const RequestObject *object, const char *field, bool required, TimestampTz *value);
 extern int			 request_uuids(const RequestObject *object, const char *field, pg_uuid_t **values);
+extern char			*request_string(const RequestObject *object, const char *field, bool required, int most);
+extern RequestObject request_whole(const char *name, Jsonb *json, const char *const *fields);
 extern char			*request_path(const RequestObject *object, const char *field);
 
 /* Text arguments of functions */
-extern char *request_text(NullableDatum value, const char *field, int most);
-extern char *request_required_text(NullableDatum value, const char *field, int most);
-extern void	 request_required(NullableDatum value, const char *field);
+extern char			*request_text(NullableDatum value, const char *field, int most);
+extern char			*request_required_text(NullableDatum value, const char *field, int most);
+extern void			 request_required(NullableDatum value, const char *field);
+extern char			*request_composed(const char *text);
+extern NullableDatum request_pattern(NullableDatum search);
 
 #endif /* RENTAL_REQUEST_H */

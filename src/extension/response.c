@@ -232,6 +232,16 @@ response_header(const char *name, const char *value)
 	MemoryContextSwitchTo(old);
 }
 
+/* response_refusal is true when it has turned the answer of a request into an error. */
+bool
+response_refusal(const char *code, const char *message)
+{
+	if (actor_current()->target == NULL)
+		return false;
+	response_header("refused", psprintf("%s %s", code, message));
+	return true;
+}
+
 /*
  * response_headers() -> text: the headers added so far, a line each; null if none
  */

@@ -13,6 +13,21 @@
 extern void json_write(StringInfo out, Datum value, bool isnull, Oid type);
 extern void response_header(const char *name, const char *value);
 
+/*
+ * response_refuse(code, message) refuses a request but lets its transaction
+ * commit, since something is to be remembered of it: over HTTP the answer is
+ * that of the error, and the function must return null or nothing. A caller
+ * in SQL gets the error itself, and nothing is remembered.
+ */
+#define response_refuse(name, message)                 \
+	do                                                 \
+	{                                                  \
+		if (!response_refusal(#name, message))         \
+			rental_raise(name, errmsg("%s", message)); \
+	} while (0)
+
+extern bool response_refusal(const char *code, const char *message);
+
 /* The headers of the running request, for whoever keeps answers */
 extern char *response_headers_text(void);
 extern char *response_headers_finish(char *text);

@@ -468,6 +468,10 @@ stock_reservation_changed(PG_FUNCTION_ARGS)
 											new.period.end &&old.is_hold == new.is_hold &&old.expires_at ==
 											new.expires_at &&compare_keys(&old.key, &new.key) == 0)
 		return PointerGetDatum(NULL);
+	/* what takes something meets its timeline; what takes nothing, or all that follows, must have one as well */
+	if (trigger_new_row(trigger) != NULL && (new.quantity == 0 || is_endless(&new)) &&
+		(trigger_old_row(trigger) == NULL || compare_keys(&old.key, &new.key) != 0))
+		chunk_require(&new.key);
 	order = old.quantity == 0 || new.quantity == 0 ? 0 : compare_keys(&old.key, &new.key);
 	if (order == 0)
 		taking_change(&old, &new);
@@ -646,7 +650,7 @@ PLAN(
 	"INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, holds_until, level, free) "
 	"SELECT h.product_id, h.location_id, c.lower, h.vendor_id, c.upper, COALESCE(CASE WHEN t.holds THEN ("
 	"  SELECT min(r.expires_at) FROM rental.reservations r WHERE r.product_id = h.product_id AND r.location_id = h.location_id "
-	"  AND r.state = 'hold' AND r.blocked && tstzrange(c.lower, c.upper)) END, 'infinity'), rental.timeline_level(c.chunk), c.chunk "
+	"  AND r.state = 'hold' AND r.expires_at IS NOT NULL AND r.blocked && tstzrange(c.lower, c.upper)) END, 'infinity'), rental.timeline_level(c.chunk), c.chunk "
 	"FROM (SELECT product_id, location_id, rental.timeline_agg(blocked, -quantity) AS taken, bool_or(state = 'hold') AS holds "
 	" FROM rental.reservations WHERE state <> 'released' AND NOT upper_inf(blocked) GROUP BY product_id, location_id) t "
 	"JOIN rental.timelines h ON h.product_id = t.product_id AND h.location_id = t.location_id AND h.lower = '-infinity', "

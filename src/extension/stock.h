@@ -10,6 +10,7 @@
 /* availability.c */
 extern int32 stock_free(const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window);
 extern bool	 stock_is_kept(const pg_uuid_t *product_id, const pg_uuid_t *location_id);
+extern int	 stock_unavailable(const Period *window, int32 quantity, pg_uuid_t **products);
 extern bool stock_best_location(const pg_uuid_t *product_id, const Period *window, pg_uuid_t *location_id, int32 *free);
 
 /* stock.c */

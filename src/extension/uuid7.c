@@ -10,6 +10,8 @@
 
 #include <time.h>
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #define RANDOM_POOL 256
@@ -65,6 +67,25 @@ char *
 uuid_text(const pg_uuid_t *id)
 {
 	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id)));
+}
+
+/* uuid_array_datum makes a uuid[]; its elements lie one after the other, as they do in C. */
+Datum
+uuid_array_datum(const pg_uuid_t *ids, int n)
+{
+	Size	   size = ARR_OVERHEAD_NONULLS(1) + (Size) n * UUID_LEN;
+	ArrayType *array;
+
+	if (n == 0)
+		return PointerGetDatum(construct_empty_array(UUIDOID));
+	array = palloc0(size);
+	SET_VARSIZE(array, size);
+	array->ndim = 1;
+	array->elemtype = UUIDOID;
+	ARR_DIMS(array)[0] = n;
+	ARR_LBOUND(array)[0] = 1;
+	memcpy(ARR_DATA_PTR(array), ids, (Size) n * UUID_LEN);
+	return PointerGetDatum(array);
 }
 
 PG_FUNCTION_INFO_V1(uuid7);

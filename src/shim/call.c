@@ -258,6 +258,31 @@ on_filled(FillWait *wait)
 		call_submit(call);
 }
 
+/* on_early: the client sends on, or leaves; that is for after the answer. */
+static void
+on_early(h2o_socket_t *socket, const char *err)
+{
+	h2o_socket_read_stop(socket);
+}
+
+/*
+ * hold_socket keeps an HTTP/1 connection watched, without reading, while its
+ * request waits for the database. h2o takes it off the watch list for that
+ * time, and putting it off and on again costs two system calls for each
+ * request.
+ */
+static void
+hold_socket(Call *call)
+{
+	h2o_conn_t *conn = call->req->conn;
+
+	if (call->held || call->req->version >= 0x200)
+		return;
+	call->held = conn->callbacks->get_socket(conn);
+	h2o_socket_dont_read(call->held, 1);
+	h2o_socket_read_start(call->held, on_early);
+}
+
 /* call_dispose runs when h2o drops the request, answered or not. */
 static void
 call_dispose(void *memory)
@@ -267,8 +292,12 @@ call_dispose(void *memory)
 	call->context->in_flight--;
 	metrics_add(METRIC_IN_FLIGHT, -1);
 	h2o_timeout_unlink(&call->retry);
+	/* h2o drops a request before it reads on, and before it closes */
+	if (call->held)
+		h2o_socket_dont_read(call->held, 0);
 	pg_pool_abandon(&call->query);
 	pg_pool_abandon(&call->key_query);
+	PQclear(call->result);
 	if (h2o_linklist_is_linked(&call->waiting.link))
 		h2o_linklist_unlink(&call->waiting.link);
 	end_fill(call);
@@ -314,21 +343,6 @@ call_find(h2o_req_t *req)
 }
 
 static void
-result_dispose(void *holder)
-{
-	PQclear(*(PGresult **) holder);
-}
-
-/* keep_result ties a result to the request, so that its text can be sent as it is. */
-static void
-keep_result(Call *call, PGresult *result)
-{
-	PGresult **holder = h2o_mem_alloc_shared(&call->req->pool, sizeof(*holder), result_dispose);
-
-	*holder = result;
-}
-
-static void
 answer_internal(Call *call, const char *reason)
 {
 	log_message(LOG_ERROR, call->request_id, "%s %s: %s", call->endpoint ? call->endpoint->path : "-", "internal error",
@@ -357,6 +371,7 @@ typedef struct AnswerOptions
 {
 	h2o_iovec_t claims;
 	const char *content_type;
+	char	   *refused; /* code and message of an error whose transaction has committed, or NULL */
 } AnswerOptions;
 
 static bool
@@ -396,6 +411,8 @@ read_header(Call *call, h2o_iovec_t line, AnswerOptions *options)
 		options->claims = value;
 	else if (h2o_memis(name.base, name.len, H2O_STRLIT("content-type")))
 		options->content_type = value.base;
+	else if (h2o_memis(name.base, name.len, H2O_STRLIT("refused")))
+		options->refused = value.base;
 	else if (h2o_memis(name.base, name.len, H2O_STRLIT("cache-drop")))
 		cache_drop(value.base, value.len);
 	else
@@ -472,7 +489,7 @@ answer_from_cache(Call *call)
 {
 	CacheEntry	  *entry = cache_find(call->target, call->target_len, now_of(call));
 	CacheEntry	 **holder;
-	AnswerOptions  options = {{NULL, 0}, "application/json"};
+	AnswerOptions  options = {{NULL, 0}, "application/json", NULL};
 	Representation representation = {.shared = true, .cache = "HIT"};
 	const Packed  *packed;
 
@@ -541,11 +558,30 @@ answer_representation(Call *call, h2o_iovec_t body, h2o_iovec_t headers, const c
 	respond_representation(call, &representation);
 }
 
+/* answer_refusal: an error that the domain did not raise, since its transaction was to commit: code, blank, message. */
+static void
+answer_refusal(Call *call, char *refused)
+{
+	char			 *message = strchr(refused, ' ');
+	const ErrorEntry *entry;
+
+	if (message)
+		*message++ = '\0';
+	entry = error_find(refused);
+	if (entry == NULL || message == NULL)
+	{
+		answer_internal(call, "a refusal without a known code");
+		return;
+	}
+	metrics_add(METRIC_DATABASE_RULE, 1);
+	respond_problem(call, &(Problem){entry->status, entry->name, entry->title, message, NULL, 0});
+}
+
 /* call_answer answers with what the statement returned. */
 void
 call_answer(Call *call, PGresult *result)
 {
-	AnswerOptions options = {{NULL, 0}, "application/json"};
+	AnswerOptions options = {{NULL, 0}, "application/json", NULL};
 	h2o_iovec_t	  headers;
 	h2o_iovec_t	  parts[4];
 	size_t		  nparts = 0;
@@ -559,6 +595,11 @@ call_answer(Call *call, PGresult *result)
 	if (!read_headers(call, headers, &options))
 	{
 		answer_internal(call, "malformed response header");
+		return;
+	}
+	if (options.refused)
+	{
+		answer_refusal(call, options.refused);
 		return;
 	}
 	if (!PQgetisnull(result, 0, COLUMN_BODY))
@@ -726,8 +767,8 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 {
 	Call *call = H2O_STRUCT_FROM_MEMBER(Call, query, query);
 
-	if (result)
-		keep_result(call, result);
+	PQclear(call->result);
+	call->result = result;
 	if (may_retry(call, outcome, result))
 	{
 		metrics_add(METRIC_RETRIES, 1);
@@ -776,9 +817,12 @@ call_submit(Call *call)
 	call->query.statement.sql = endpoint->sql;
 	call->query.statement.number = endpoint->number;
 	call->query.statement.generation = call->catalog->generation;
+	/* it begins by saying who calls, so it finds nothing of its neighbours' */
+	call->query.statement.shares = endpoint->is_stable;
 	call->query.values = call->values;
 	call->query.nvalues = endpoint->context + endpoint->nargs;
 	call->query.done = on_query_done;
+	hold_socket(call);
 	if ((reads_replica(call) && pg_pool_submit(call->context->pools[POOL_REPLICA], &call->query)) ||
 		pg_pool_submit(call->context->pools[endpoint->pool], &call->query))
 		return;

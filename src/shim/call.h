@@ -55,7 +55,9 @@ typedef struct Call
 	uint64_t			started; /* nanoseconds */
 	bool				is_head;
 	const char		  **values; /* $1 onward */
+	h2o_socket_t	   *held;	/* watched while the database works */
 	PgQuery				query;
+	PGresult		   *result;	   /* its text is sent as it is, so it lives as long as the request */
 	PgQuery				key_query; /* verifies an API key */
 	const char		   *key_values[1];
 	unsigned char		key_hash[KEY_HASH_LENGTH];

@@ -258,6 +258,7 @@ add_cache(Catalog *catalog, Endpoint *endpoint, const CatalogRow *row)
 		return "only POST can take a file";
 	if (endpoint->download && endpoint->method != METHOD_GET)
 		return "only GET can answer a file";
+	endpoint->is_stable = row->is_stable;
 	if (count > CACHE_MAX_TAGS)
 		return "it has too many cache tags";
 	if ((endpoint->cache_seconds > 0 || endpoint->stream) && endpoint->method != METHOD_GET)

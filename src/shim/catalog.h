@@ -86,6 +86,7 @@ typedef struct Endpoint
 	const char	*upload_field; /* of the form, that holds a file; NULL: it takes none */
 	size_t		 upload_bytes; /* at most; 0: as many as the server takes */
 	bool		 download;	   /* the answer names a file */
+	bool		 is_stable;	   /* its calls leave nothing in their transaction */
 	unsigned	 number;	   /* among those of its catalog */
 	int			 context;	   /* arguments before its own */
 	int			 nargs;
@@ -129,6 +130,7 @@ typedef struct CatalogRow
 	const char *upload_field; /* or empty */
 	const char *upload_bytes;
 	bool		download;
+	bool		is_stable;
 } CatalogRow;
 
 extern Catalog	  *catalog_create(const char *version);

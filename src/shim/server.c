@@ -49,6 +49,7 @@
 #define ACCEPT_BATCH   16
 #define RESERVED_FILES 256	/* descriptors that are not for clients */
 #define MAX_IN_FLIGHT  4096 /* requests of one thread */
+#define LOG_DELAY	   10	/* milliseconds that access lines may wait under load */
 #define ADMIN_WORKER   0	/* whose thread serves operators */
 
 /* what one thread has to tell another */
@@ -86,6 +87,7 @@ typedef struct Worker
 	bool					   draining;
 	bool					   finished;
 	uint64_t				   drain_until;
+	uint64_t				   log_written;
 	h2o_timeout_entry_t		   drain_tick;
 	h2o_multithread_receiver_t wake;
 } Worker;
@@ -578,6 +580,7 @@ create_pools(Worker *worker)
 	options.connections = config->read_connections;
 	options.depth = config->pipeline_depth;
 	options.read_only = true;
+	options.gather = true;
 	worker->calls.pools[POOL_READ] = pg_pool_create(&worker->http, &options);
 	if (config->read_database_url == NULL)
 		return;
@@ -613,6 +616,51 @@ worker_init(Worker *worker)
 	create_pools(worker);
 }
 
+/*
+ * send_reads sends what is to be read, together with what has come while that
+ * was received: a larger batch costs less than a further one.
+ */
+static void
+send_reads(Worker *worker)
+{
+	PgPool *pools[] = {worker->calls.pools[POOL_READ], worker->calls.pools[POOL_REPLICA]};
+
+	for (int i = 0; i < 2; i++)
+	{
+		int before = 0;
+		int now;
+
+		if (pools[i] == NULL)
+			continue;
+		while ((now = pg_pool_gathered(pools[i])) > before && now < config->pipeline_depth)
+		{
+			before = now;
+			h2o_evloop_run(worker->http.loop, 0);
+		}
+	}
+	for (int i = 0; i < 2; i++)
+	{
+		if (pools[i])
+			pg_pool_flush(pools[i]);
+	}
+}
+
+/*
+ * write_log writes the thread's lines, except that those of a busy time wait
+ * for more: while something is in flight the loop turns again soon, since the
+ * pool looks at it from time to time.
+ */
+static void
+write_log(Worker *worker)
+{
+	uint64_t now = h2o_now(worker->http.loop);
+
+	if (now - worker->log_written < LOG_DELAY && pg_pool_is_busy(worker->calls.pools[POOL_READ]))
+		return;
+	worker->log_written = now;
+	log_flush();
+}
+
 static void *
 worker_main(void *data)
 {
@@ -629,9 +677,11 @@ worker_main(void *data)
 	while (!worker->finished)
 	{
 		h2o_evloop_run(worker->http.loop, INT32_MAX);
+		send_reads(worker);
 		resume_accepting(worker);
-		log_flush();
+		write_log(worker);
 	}
+	log_flush();
 	if (worker->calls.in_flight == 0)
 	{
 		if (worker->loader)

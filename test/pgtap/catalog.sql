@@ -26,7 +26,7 @@ SELECT set_eq($$
 	SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'rental'::regnamespace AND p.prorettype <> 'trigger'::regtype
 		AND has_function_privilege('rental_analyst', p.oid, 'EXECUTE') AND p.proname !~ '^timeline' $$,
 	ARRAY['version', 'uuid7', 'now', 'availability', 'availability_steps', 'availability_calendar', 'available_products',
-		'unavailable_products', 'next_available', 'report_revenue', 'shortage_list'],
+		'unavailable_products', 'next_available', 'report_revenue', 'shortages'],
 	'an analyst may call these functions and no others');
 SELECT is_empty($$
 	SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'rental'::regnamespace AND p.prosecdef
