@@ -64,6 +64,7 @@ BEGIN
 		('locations', 'INSERT OR UPDATE OR DELETE', '{}'),
 		('products', 'INSERT OR UPDATE OR DELETE', '{is_stocked}'),
 		('product_rates', 'INSERT OR UPDATE OR DELETE', '{}'),
+		('product_images', 'INSERT OR UPDATE OR DELETE', '{}'),
 		('product_components', 'INSERT OR UPDATE OR DELETE', '{}'),
 		('stock', 'INSERT OR UPDATE OR DELETE', '{accepted}'),
 		('units', 'INSERT OR UPDATE OR DELETE', '{}'),

@@ -45,7 +45,7 @@ BEGIN
 	GRANT EXECUTE ON FUNCTION stock_expire_holds(), stock_widen_overdue(interval) TO rental_worker;
 
 	-- analysts: the views of the business, without accounts, keys and the audit trail; availability and reports
-	GRANT SELECT ON vendor_view, category_view, location_view, product_view, component_view, stock_view, stock_capacity, unit_view, unit_place,
+	GRANT SELECT ON vendor_view, category_view, location_view, product_view, component_view, image_view, stock_view, stock_capacity, unit_view, unit_place,
 		blackout_view, shortages, order_view, order_item_view, order_event_view, invoice_view, payment_view, example_view TO rental_analyst;
 	FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' OR p.proname ~ '^(un|next_)?availab' OR p.proname = 'shortages')

@@ -323,9 +323,10 @@ tags_hold(const char *list, const char *tag)
 		if (*list != '"' || (end = strchr(list + 1, '"')) == NULL)
 			return false;
 		len = end - list - 1;
-		if (len > strlen(RENTAL_ETAG_PACKED) &&
-			strncmp(end - strlen(RENTAL_ETAG_PACKED), RENTAL_ETAG_PACKED, strlen(RENTAL_ETAG_PACKED)) == 0)
-			len -= strlen(RENTAL_ETAG_PACKED);
+		if (len > strlen(RENTAL_ETAG_GZIP) &&
+			(strncmp(end - strlen(RENTAL_ETAG_GZIP), RENTAL_ETAG_GZIP, strlen(RENTAL_ETAG_GZIP)) == 0 ||
+			 strncmp(end - strlen(RENTAL_ETAG_BROTLI), RENTAL_ETAG_BROTLI, strlen(RENTAL_ETAG_BROTLI)) == 0))
+			len -= strlen(RENTAL_ETAG_GZIP);
 		if (!weak && len == strlen(tag) && strncmp(list + 1, tag, len) == 0)
 			return true;
 		list = end + 1;

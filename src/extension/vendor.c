@@ -80,9 +80,8 @@ PLAN(member_insert,
 PLAN(member_set_role, "UPDATE rental.vendor_members SET role = $3 WHERE vendor_id = $1 AND user_id = $2", UUIDOID,
 	 UUIDOID, TEXTOID);
 PLAN(member_delete, "DELETE FROM rental.vendor_members WHERE vendor_id = $1 AND user_id = $2", UUIDOID, UUIDOID);
-PLAN(account_lock,
-	 "SELECT id, role FROM rental.users WHERE (id = $1 OR email = $2) AND is_active FOR NO KEY UPDATE", UUIDOID,
-	 TEXTOID);
+PLAN(account_lock, "SELECT id, role FROM rental.users WHERE (id = $1 OR email = $2) AND is_active FOR NO KEY UPDATE",
+	 UUIDOID, TEXTOID);
 PLAN(account_set_role, "UPDATE rental.users SET role = $2 WHERE id = $1 AND role <> $2", UUIDOID, TEXTOID);
 
 static PagePlans vendor_pages = {

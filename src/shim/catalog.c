@@ -147,8 +147,22 @@ catalog_refresh(Catalog **slot)
 	pthread_mutex_unlock(&current_lock);
 }
 
+/* is_of_file: the arguments of an upload that describe the file. */
+static bool
+is_of_file(const char *name)
+{
+	static const char *const names[] = {"file", "file_size", "file_type", "file_name"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		if (strcmp(names[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static const char *
-add_argument(Catalog *catalog, Argument *arg, json_t *description)
+add_argument(Catalog *catalog, const Endpoint *endpoint, Argument *arg, json_t *description)
 {
 	const char *name = json_string_value(json_object_get(description, "name"));
 	const char *type = json_string_value(json_object_get(description, "type"));
@@ -168,6 +182,7 @@ add_argument(Catalog *catalog, Argument *arg, json_t *description)
 			arg->type = (ArgumentType) i;
 	}
 	arg->given = arg->array && arg->type == TYPE_TEXT && strcmp(name, "given") == 0;
+	arg->of_file = endpoint->upload_field && is_of_file(name);
 	return NULL;
 }
 
@@ -187,7 +202,7 @@ add_arguments(Catalog *catalog, Endpoint *endpoint, const char *text)
 		endpoint->nargs = (int) count;
 		endpoint->args = catalog_alloc(catalog, count * sizeof(Argument));
 		for (size_t i = 0; i < count && problem == NULL; i++)
-			problem = add_argument(catalog, &endpoint->args[i], json_array_get(list, i));
+			problem = add_argument(catalog, endpoint, &endpoint->args[i], json_array_get(list, i));
 	}
 	json_decref(list);
 	return problem;
@@ -236,6 +251,14 @@ add_cache(Catalog *catalog, Endpoint *endpoint, const CatalogRow *row)
 	json_decref(list);
 	endpoint->cache_seconds = atoi(row->cache_seconds);
 	endpoint->stream = row->stream;
+	endpoint->download = row->download;
+	if (*row->upload_field != '\0')
+		endpoint->upload_field = catalog_strdup(catalog, row->upload_field, strlen(row->upload_field));
+	endpoint->upload_bytes = strtoul(row->upload_bytes, NULL, 10);
+	if (endpoint->upload_field && endpoint->method != METHOD_POST)
+		return "only POST can take a file";
+	if (endpoint->download && endpoint->method != METHOD_GET)
+		return "only GET can answer a file";
 	endpoint->is_stable = row->is_stable;
 	if (count > CACHE_MAX_TAGS)
 		return "it has too many cache tags";

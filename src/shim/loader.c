@@ -45,7 +45,8 @@ static const char revoked_sql[] = "SELECT id, revoked_at::bigint FROM rental.rev
 static const char version_sql[] = "SELECT rental.version()";
 static const char endpoints_sql[] =
 	"SELECT method, path, to_json(auth)::text, status::text, coalesce(rate_class, ''),"
-	" statement, coalesce(args::text, '[]'), cache_seconds::text, to_json(cache_tags)::text, stream, is_stable, tag"
+	" statement, coalesce(args::text, '[]'), cache_seconds::text, to_json(cache_tags)::text, stream,"
+	" coalesce(upload_field, ''), coalesce(upload_bytes, 0)::text, download, is_stable, tag"
 	" FROM rental.endpoint_catalog()";
 
 static void load(void *data);
@@ -105,8 +106,11 @@ on_endpoints(PgQuery *query, PgOutcome outcome, PGresult *result)
 						   PQgetvalue(result, i, 7),
 						   PQgetvalue(result, i, 8),
 						   PQgetvalue(result, i, 9)[0] == 't',
-						   PQgetvalue(result, i, 10)[0] == 't',
-						   PQgetvalue(result, i, 11)};
+						   PQgetvalue(result, i, 10),
+						   PQgetvalue(result, i, 11),
+						   PQgetvalue(result, i, 12)[0] == 't',
+						   PQgetvalue(result, i, 13)[0] == 't',
+						   PQgetvalue(result, i, 14)};
 		const char *problem = catalog_add(catalog, &row);
 
 		if (problem)

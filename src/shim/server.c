@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -42,6 +43,8 @@
 #include "metrics.h"
 #include "respond.h"
 #include "static.h"
+#include "store.h"
+#include "upload.h"
 
 #define ACCEPT_BATCH   16
 #define RESERVED_FILES 256	/* descriptors that are not for clients */
@@ -313,6 +316,8 @@ configure_http(void)
 	h2o_config_init(&globals);
 	globals.server_name = h2o_iovec_init(NULL, 0);
 	globals.max_request_entity_size = (size_t) config->max_body;
+	if (config->upload_dir && config->max_upload + UPLOAD_FORM > config->max_body)
+		globals.max_request_entity_size = (size_t) config->max_upload + UPLOAD_FORM;
 	globals.http1.req_timeout = (uint64_t) config->client_timeout;
 	globals.http1.upgrade_to_http2 = 0;
 	globals.http2.idle_timeout = (uint64_t) config->client_timeout;
@@ -370,6 +375,22 @@ server_check_tls(const Config *settings)
 	return problem;
 }
 
+/* accept_one takes one connection off the kernel's queue.  False: none is there. */
+static bool
+accept_one(Worker *worker)
+{
+	h2o_socket_t *socket = h2o_evloop_socket_accept(worker->listener);
+
+	if (socket == NULL)
+		return false;
+	worker->connections++;
+	metrics_add(METRIC_CONNECTIONS, 1);
+	socket->on_close.cb = on_connection_close;
+	socket->on_close.data = worker;
+	h2o_accept(&worker->accept, socket);
+	return true;
+}
+
 static void
 on_accept(h2o_socket_t *listener, const char *err)
 {
@@ -379,22 +400,14 @@ on_accept(h2o_socket_t *listener, const char *err)
 		return;
 	for (int i = 0; i < ACCEPT_BATCH; i++)
 	{
-		h2o_socket_t *socket;
-
 		if (worker->connections == worker->max_connections)
 		{
 			h2o_socket_read_stop(listener);
 			worker->paused = true;
 			return;
 		}
-		socket = h2o_evloop_socket_accept(listener);
-		if (socket == NULL)
+		if (!accept_one(worker))
 			return;
-		worker->connections++;
-		metrics_add(METRIC_CONNECTIONS, 1);
-		socket->on_close.cb = on_connection_close;
-		socket->on_close.data = worker;
-		h2o_accept(&worker->accept, socket);
 	}
 }
 
@@ -458,8 +471,9 @@ drain(Worker *worker)
 	worker->draining = true;
 	worker->drain_until = h2o_now(worker->http.loop) + (uint64_t) config->drain_timeout;
 	stream_hub_close(worker->calls.streams);
-	/* who has connected already is served */
-	on_accept(worker->listener, NULL);
+	/* who has connected already is served, and by now nobody else can */
+	while (accept_one(worker))
+		;
 	h2o_socket_close(worker->listener);
 	worker->listener = NULL;
 	if (worker->admin_listener)
@@ -583,7 +597,7 @@ static void
 worker_init(Worker *worker)
 {
 	h2o_context_init(&worker->http, h2o_evloop_create(), &globals);
-	call_context_init(&worker->calls, worker->http.loop);
+	call_context_init(&worker->calls, &worker->http);
 	h2o_multithread_register_receiver(worker->http.queue, &worker->wake, on_wake);
 	worker->accept.ctx = &worker->http;
 	worker->accept.hosts = public_hosts;
@@ -760,7 +774,15 @@ server_start(const Config *settings)
 			die("TLS", problem);
 	}
 	respond_configure(config->cors_origins);
-	call_configure(config->trusted_hops);
+	call_configure(config->trusted_hops, (size_t) config->max_body);
+	if (config->upload_dir)
+	{
+		const char *problem = store_init(config->upload_dir);
+
+		if (problem)
+			die("RENTAL_UPLOAD_DIR", problem);
+	}
+	upload_configure((size_t) config->max_upload);
 	cache_init((size_t) config->cache_bytes);
 	revoke_init(config->access_ttl);
 	configure_http();
@@ -786,10 +808,27 @@ server_start(const Config *settings)
 	log_message(LOG_INFO, NULL, "version %s listens on %s port %d", RENTAL_VERSION, config->bind, config->port);
 }
 
+/*
+ * refuse_connections lets nobody connect any more: what comes for a socket
+ * that listens is thrown away, so a client tries again until it is refused.
+ * Without it, who connects between the last accept() and close() would be
+ * reset with its request sent.
+ */
+static void
+refuse_connections(int listen_fd)
+{
+	struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog  program = {1, &nothing};
+
+	if (setsockopt(listen_fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0)
+		log_message(LOG_WARNING, NULL, "who connects now may be cut off: %s", strerror(errno));
+}
+
 /* server_drain lets every thread finish what is on its way, and end. */
 void
 server_drain(void)
 {
+	refuse_connections(workers[0].listen_fd);
 	tell_all(MESSAGE_DRAIN, "", NULL);
 }
 

@@ -26,7 +26,7 @@
 # Then every reading endpoint is called by everybody who may, and every writing one by one of them with objects made for it
 # (%fresh), so that lines do not depend on each other. Options: product=serial or kit (its {product_id} is such a one),
 # order=confirmed, active, assigned or swappable (the state that its order must have), also=422 (another status of a refusal),
-# passing (somebody who joined just for it), product=member (its {user_id} is of the team), except=team (which may do it with anybody's ids: a vendor takes orders for any customer), empty (a list by somebody
+# image (the body is one), passing (somebody who joined just for it), product=member (its {user_id} is of the team), except=team (which may do it with anybody's ids: a vendor takes orders for any customer), empty (a list by somebody
 # else's id is empty rather than refused), stream (the answer does not end).
 #
 # A new kind of id is made for both sides where %id is filled, and in %fresh if a call uses it up; what must not show anywhere
@@ -102,6 +102,10 @@ GET     /api/catalog/products/{product_id}/units/                       team    
 POST    /api/catalog/products/{product_id}/units/                       team     {"code":"<new_name>","location_id":"{location_id}"}  product=serial
 POST    /api/catalog/units/{unit_id}/move/                              team     {"location_id":"{location_id}"}
 POST    /api/catalog/units/{unit_id}/retire/                            team
+GET     /api/catalog/products/<product_id>/images/                      public
+POST    /api/catalog/products/{product_id}/images/                      team     {}  image
+DELETE  /api/catalog/images/{image_id}/                                 team
+GET     /api/catalog/images/<image_id>/<size>/                          public
 GET     /api/orders/orders/                                             user
 POST    /api/orders/orders/                                             user     {"items":[{"product_id":"<product_id>","quantity":1,"start_at":"<start_at>","end_at":"<end_at>"}]}
 POST    /api/orders/orders/                                             party    {"items":[{"product_id":"<product_id>","quantity":1,"start_at":"<start_at>","end_at":"<end_at>"}],"customer_id":"{customer_id}"}  except=team
@@ -219,6 +223,7 @@ for my $side (qw(a b))
 	$at->('POST', "/api/orders/orders/$billed->{id}/confirm/");
 	my $invoice = $at->('POST', '/api/orders/invoices/', body => { order_id => $billed->{id} });
 	my $payment = $at->('POST', '/api/orders/payments/', body => { order_id => $billed->{id}, amount => '2.00' });
+	my $image = $at->('POST', "/api/catalog/products/$product->{id}/images/", image());
 	my $example = made(call('POST', '/api/examples/', as => $customer, body => { name => 'example' }));
 	my $key = made(call('POST', '/api/keys/', as => $owner, body => { name => "key $mark{$side}", scopes => ['*:read'] }));
 
@@ -239,6 +244,7 @@ for my $side (qw(a b))
 		order_id => $order->{id},
 		invoice_id => $invoice->{id},
 		payment_id => $payment->{id},
+		image_id => $image->{id},
 		example_id => $example->{id},
 		key_id => $key->{id} };
 	# what must never show where it is not meant to: texts that were planted, and ids that nobody else can have
@@ -267,6 +273,8 @@ my $key_may = sub { my ($row) = @_; return $row->{method} eq 'GET' };
 
 my $joiner = customer();
 
+sub image { return (raw => pack('H*', '89504e470d0a1a0a0000000d49484452') . "\0" x 100, headers => { 'Content-Type' => 'image/png' }) }
+
 # Values for <name>, and objects for a call that goes through
 
 my %value = (
@@ -283,6 +291,7 @@ my %value = (
 	},
 	verify_token => sub { mailed(customer(), 'verify_email') },
 	joining_email => sub { $joiner->{email} },
+	size => sub { 'original' },
 	start_at => sub { at(20) },
 	end_at => sub { at(22) },
 );
@@ -324,6 +333,7 @@ my %fresh = (
 		made(call('POST', "/api/catalog/products/$id{a}{product_id}/blackouts/", as => $login{owner_a},
 			body => { start_at => at(60), end_at => at(61), quantity => 1 }))->{id};
 	},
+	image_id => sub { made(call('POST', "/api/catalog/products/$id{a}{product_id}/images/", as => $login{owner_a}, image()))->{id} },
 	example_id => sub { made(call('POST', '/api/examples/', as => $login{customer_a}, body => { name => 'fresh' }))->{id} },
 	session_id => sub { sql("SELECT id FROM rental.sessions WHERE user_id = '" . login($login{owner_a})->{user}{id} . "' ORDER BY id DESC LIMIT 1") },
 	user_id => sub {
@@ -379,10 +389,10 @@ sub request
 	my $args = { %{ $json->decode(fill($row->{args}, $row, $ids)) }, %{ $more // {} } };
 	my $path = fill($row->{path}, $row, $ids);
 
-	if ($row->{method} =~ /^(GET|DELETE)$/)
+	if ($row->{method} =~ /^(GET|DELETE)$/ || $row->{options}{image})
 	{
 		my $query = join '&', map { "$_=" . ($args->{$_} =~ s/([^\w.~-])/sprintf '%%%02X', ord $1/ger) } sort keys %$args;
-		return ($row->{method}, $path . ($query ne '' ? "?$query" : ''), as => $as);
+		return ($row->{method}, $path . ($query ne '' ? "?$query" : ''), as => $as, $row->{options}{image} ? image() : ());
 	}
 	return ($row->{method}, $path, as => $as, body => $args);
 }
