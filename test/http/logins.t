@@ -61,7 +61,7 @@ for my $i (0 .. $#sockets)
 my $select = IO::Select->new(@sockets);
 my (%others, $most);
 $most = 0;
-while ($select->can_read(0) < @sockets)
+while ((() = $select->can_read(0)) < @sockets)
 {
 	$others{ call('GET', '/api/users/me/', url => $server->{url}, as => $me)->{status} }++;
 	my $hashing = sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'rental_shim' AND state = 'active' AND query LIKE '%auth\\_login%'");
