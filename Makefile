@@ -7,7 +7,7 @@ EXTENSION = rental
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSION).control)
 PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
 
-SCRIPT_GOALS = run up down clean-run check race property bench fuzz deps format lint docs dist help
+SCRIPT_GOALS = run up down clean-run check check-sanitize race property bench fuzz deps format lint docs dist help
 .DEFAULT_GOAL := all
 .PHONY: $(SCRIPT_GOALS) shim docs
 
@@ -101,6 +101,10 @@ check:
 	@script/check
 endif
 
+# The HTTP suite against a server with AddressSanitizer and UBSan: what they find ends it, which fails the tests.
+check-sanitize:
+	@SANITIZE=1 SUITE=http script/check
+
 # The long forms of two suites: a hundred thousand attempts and six crashes; two million operations on timelines.
 race:
 	@RACE_ATTEMPTS=$${RACE_ATTEMPTS:-100000} RACE_CRASHES=$${RACE_CRASHES:-6} SUITE=race script/check
@@ -141,6 +145,7 @@ help:
 	@echo 'make clean-run   forget the private database of RUNDIR'
 	@echo 'make check       all tests, in a private database'
 	@echo '                 SUITE="regress isolation pgtap upgrade race http repo real"  TESTS="files or names"  KEEP=1'
+	@echo 'make check-sanitize  the HTTP suite, the server with AddressSanitizer and UBSan'
 	@echo 'make race        64 connections and crashes, for minutes (RACE_ATTEMPTS, RACE_SEED, RACE_CRASHES)'
 	@echo 'make property    timelines against a model, two million operations (PROPERTY_TRIALS, PROPERTY_SEED)'
 	@echo 'make bench       all benchmarks; make bench-NAME runs test/bench/bench-NAME'

@@ -14,6 +14,10 @@ shim_start() {
 	# the server finds its page beside itself
 	rm -rf -- "$STATE/docs"
 	[ ! -d "$ROOT/build/docs" ] || (umask 022 && cp -r -- "$ROOT/build/docs" "$STATE/docs")
+	if [ ! -d "$STATE/uploads" ]; then
+		mkdir -m 0700 -- "$STATE/uploads"
+		chown "$SERVER_USER" "$STATE/uploads"
+	fi
 	admin_port=$(kept_port "$RUNDIR/admin-port")
 	export RENTAL_URL=http://127.0.0.1:$2
 	export RENTAL_ADMIN_URL=http://127.0.0.1:$admin_port
@@ -25,6 +29,7 @@ shim_start() {
 		# each thread holds connections, of which the private cluster has 100
 		export RENTAL_THREADS=${RENTAL_THREADS:-$(nproc | awk '{ print $1 < 8 ? $1 : 8 }')}
 		export RENTAL_ADMIN_PORT=$admin_port RENTAL_ADMIN_BIND=127.0.0.1
+		export RENTAL_UPLOAD_DIR=${RENTAL_UPLOAD_DIR:-$STATE/uploads}
 		as_server env PORT="$2" setsid "$STATE/rental-shim"
 	) </dev/null >>"$STATE/shim.log" 2>&1 9>&- &
 	SHIM_PID=$!

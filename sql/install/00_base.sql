@@ -65,8 +65,13 @@ CREATE TABLE endpoint (
 	cache_seconds integer NOT NULL DEFAULT 0 CHECK (cache_seconds BETWEEN 0 AND 86400),
 	cache_tags text[] NOT NULL DEFAULT '{}',
 	stream boolean NOT NULL DEFAULT false,
+	upload_field text CHECK (upload_field ~ '^[a-z][a-z0-9_]*$'),
+	upload_bytes integer CHECK (upload_bytes > 0),
+	download boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (method, path),
-	CHECK ((cache_seconds = 0 OR (method = 'GET' AND auth = '{public}')) AND (NOT stream OR method = 'GET'))
+	CHECK ((cache_seconds = 0 OR (method = 'GET' AND auth = '{public}')) AND (NOT stream OR method = 'GET')),
+	CHECK ((upload_field IS NULL OR method = 'POST') AND (upload_bytes IS NULL OR upload_field IS NOT NULL)),
+	CHECK (NOT download OR (method = 'GET' AND NOT stream AND cache_seconds = 0))
 );
 COMMENT ON TABLE endpoint IS
 	'One row for each HTTP operation. The function stands by its schema-qualified name, which must be unique; its arguments are the request, its result the answer.';
@@ -76,6 +81,10 @@ COMMENT ON COLUMN endpoint.rate_class IS 'token bucket: read, write or password'
 COMMENT ON COLUMN endpoint.cache_seconds IS 'how long a shim may answer anonymous callers from its memory; 0: never. Only for answers that are the same for all of them';
 COMMENT ON COLUMN endpoint.cache_tags IS 'what such an answer depends on, as cache_changed names it; {x} stands for the path''s parameter x';
 COMMENT ON COLUMN endpoint.stream IS 'server-sent events: the function returns a stream_view, whose topics are followed until the client leaves';
+COMMENT ON COLUMN endpoint.upload_field IS
+	'the request brings a file, in this field of a form or as its whole body. The function is told what is known of it by its arguments file (SHA-256), file_size, file_type (by its first bytes) and file_name, as far as it has them';
+COMMENT ON COLUMN endpoint.upload_bytes IS 'how large the file may be; null: as large as the shim takes';
+COMMENT ON COLUMN endpoint.download IS 'the answer is a file: the function returns a file_view';
 COMMENT ON COLUMN endpoint.builtin IS 'made by the extension, so not part of a dump';
 
 -- Numbers that people read, without gaps within a series

@@ -24,13 +24,34 @@ CREATE TABLE vendors (
 	slug text NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
 	currency text NOT NULL DEFAULT 'EUR' CHECK (currency ~ '^[A-Z]{3}$'),
 	time_zone text NOT NULL DEFAULT 'UTC',
+	tax_number text CHECK (tax_number <> '' AND length(tax_number) <= 40),
+	default_tax numeric NOT NULL DEFAULT 0 CHECK (default_tax BETWEEN 0 AND 100),
+	commission numeric NOT NULL DEFAULT 0 CHECK (commission BETWEEN 0 AND 100),
+	minimum_notice interval NOT NULL DEFAULT '0' CHECK (minimum_notice >= '0'),
 	hold_time interval NOT NULL DEFAULT '24 hours' CHECK (hold_time > '0'),
-	created_at timestamptz NOT NULL DEFAULT rental.now()
+	buffer_before interval NOT NULL DEFAULT '0' CHECK (buffer_before >= '0'),
+	buffer_after interval NOT NULL DEFAULT '0' CHECK (buffer_after >= '0'),
+	terms text NOT NULL DEFAULT '' CHECK (length(terms) <= 50000),
+	terms_version integer NOT NULL DEFAULT 0 CHECK (terms_version >= 0),
+	payout_details text CHECK (payout_details <> '' AND length(payout_details) <= 1000),
+	is_active boolean NOT NULL DEFAULT true,
+	created_at timestamptz NOT NULL DEFAULT rental.now(),
+	UNIQUE (id, currency)
 );
 COMMENT ON TABLE vendors IS 'The tenants: businesses that rent things out.';
-COMMENT ON COLUMN vendors.currency IS 'ISO 4217';
+COMMENT ON COLUMN vendors.currency IS 'ISO 4217; orders refer to it, so it stays once there are any';
 COMMENT ON COLUMN vendors.time_zone IS 'IANA name; the vendor''s days and years are counted by it';
+COMMENT ON COLUMN vendors.tax_number IS 'as it stands on invoices; null: none';
+COMMENT ON COLUMN vendors.default_tax IS 'percent';
+COMMENT ON COLUMN vendors.commission IS 'percent that the operator keeps; only administrators set it';
+COMMENT ON COLUMN vendors.minimum_notice IS 'how long before its start a customer must place an order';
 COMMENT ON COLUMN vendors.hold_time IS 'how long a placed order holds its stock while it waits to be confirmed';
+COMMENT ON COLUMN vendors.buffer_before IS 'preparation before each rental, for new products that do not say otherwise';
+COMMENT ON COLUMN vendors.buffer_after IS 'turnaround after each rental, for new products that do not say otherwise';
+COMMENT ON COLUMN vendors.terms IS 'terms of business';
+COMMENT ON COLUMN vendors.terms_version IS 'how often the terms have changed';
+COMMENT ON COLUMN vendors.payout_details IS 'where its money goes; shown to owners and administrators only, null to others';
+COMMENT ON COLUMN vendors.is_active IS 'false: shut by an administrator, so not in the directory and without new orders of customers';
 
 CREATE TABLE vendor_members (
 	vendor_id uuid NOT NULL REFERENCES vendors,
@@ -122,11 +143,6 @@ CREATE TYPE session_page AS (count bigint, next text, previous text, results ses
 CREATE TYPE auth_session AS (refresh text, expires_at timestamptz, "user" user_view);
 COMMENT ON TYPE auth_session IS 'A log-in. Over HTTP the access token stands first, as "access".';
 
-CREATE VIEW vendor_view AS
-SELECT id, name, slug, currency, time_zone, created_at FROM vendors;
-COMMENT ON VIEW vendor_view IS 'A vendor as everybody sees it.';
-CREATE TYPE vendor_page AS (count bigint, next text, previous text, results vendor_view[]);
-
 CREATE FUNCTION auth_signup(email text, password text, name text, role text DEFAULT 'customer', phone text DEFAULT NULL,
 	business_name text DEFAULT NULL, currency text DEFAULT 'EUR', time_zone text DEFAULT 'UTC') RETURNS auth_session
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
@@ -217,14 +233,6 @@ CREATE FUNCTION user_erase(user_id uuid) RETURNS void
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION user_erase(uuid) IS 'Erases an account, as user_me_erase does, for administrators. Errors: not_found, conflict.';
 
-CREATE FUNCTION vendor_list(page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS vendor_page
-	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION vendor_list(integer, text, text) IS 'The directory of vendors, oldest first.';
-
-CREATE FUNCTION vendor_get(vendor_id uuid) RETURNS vendor_view
-	LANGUAGE c STRICT STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION vendor_get(uuid) IS 'One vendor. Error: not_found.';
-
 CREATE TYPE new_account AS (role text, email text, password text);
 COMMENT ON TYPE new_account IS 'An account just made, with its password, which is shown only here.';
 
@@ -261,6 +269,4 @@ INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, sum
 	('GET', '/api/users/', 'rental.user_list', '{admin}', 200, 'read', 'users', 'Accounts', true),
 	('GET', '/api/users/{user_id}/', 'rental.user_get', '{admin}', 200, 'read', 'users', 'One account', true),
 	('PATCH', '/api/users/{user_id}/', 'rental.user_update', '{admin}', 200, 'write', 'users', 'Change role or access', true),
-	('DELETE', '/api/users/{user_id}/', 'rental.user_erase', '{admin}', 204, 'write', 'users', 'Erase an account', true),
-	('GET', '/api/users/vendors/', 'rental.vendor_list', '{public}', 200, 'read', 'users', 'Directory of vendors', true),
-	('GET', '/api/users/vendors/{vendor_id}/', 'rental.vendor_get', '{public}', 200, 'read', 'users', 'One vendor', true);
+	('DELETE', '/api/users/{user_id}/', 'rental.user_erase', '{admin}', 204, 'write', 'users', 'Erase an account', true);

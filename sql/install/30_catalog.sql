@@ -162,11 +162,11 @@ CREATE FUNCTION product_get(product_id uuid) RETURNS product_view
 COMMENT ON FUNCTION product_get(uuid) IS 'One product; an archived one is shown to its vendor only. Error: not_found.';
 CREATE FUNCTION product_create(name text, description text DEFAULT '', category_id uuid DEFAULT NULL, vendor_id uuid DEFAULT NULL,
 	tracking text DEFAULT 'bulk', replacement_value numeric DEFAULT NULL, day_rate numeric DEFAULT NULL, kind text DEFAULT 'rental',
-	buffer_before interval DEFAULT '0', buffer_after interval DEFAULT '0', shortage_limit integer DEFAULT 0, assignment text DEFAULT 'dispatch')
+	buffer_before interval DEFAULT NULL, buffer_after interval DEFAULT NULL, shortage_limit integer DEFAULT 0, assignment text DEFAULT 'dispatch')
 	RETURNS product_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION product_create(text, text, uuid, uuid, text, numeric, numeric, text, interval, interval, integer, text) IS
-	'Makes a product of the caller''s vendor; day_rate is the price of one piece for each day begun, or of one piece for sale. Errors: forbidden, invalid_value, not_found (category).';
+	'Makes a product of the caller''s vendor; day_rate is the price of one piece for each day begun, or of one piece for sale; buffers are the vendor''s if they are not given. Errors: forbidden, invalid_value, not_found (category).';
 
 CREATE VIEW component_view AS
 SELECT c.product_id, c.component_id, p.name AS component_name, c.quantity

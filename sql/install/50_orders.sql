@@ -2,7 +2,7 @@
 
 CREATE TABLE orders (
 	id uuid NOT NULL DEFAULT rental.uuid7(),
-	vendor_id uuid NOT NULL REFERENCES vendors,
+	vendor_id uuid NOT NULL,
 	number text NOT NULL,
 	customer_id uuid NOT NULL REFERENCES users,
 	status text NOT NULL CHECK (status IN ('draft', 'quoted', 'pending', 'confirmed', 'active', 'returned', 'completed',
@@ -19,7 +19,8 @@ CREATE TABLE orders (
 	created_at timestamptz NOT NULL DEFAULT rental.now(),
 	updated_at timestamptz NOT NULL DEFAULT rental.now(),
 	PRIMARY KEY (id, vendor_id),
-	UNIQUE (vendor_id, number)
+	UNIQUE (vendor_id, number),
+	FOREIGN KEY (vendor_id, currency) REFERENCES vendors (id, currency)
 ) WITH (fillfactor = 80);
 CREATE INDEX ON orders (vendor_id, id);
 CREATE INDEX ON orders (customer_id, id);

@@ -1,4 +1,4 @@
--- The gateway's side of HTTP: requests done once, conditional changes, API keys, revoked log-ins, what a cache
+-- The gateway's side of HTTP: requests done once, conditional changes, revoked log-ins, what a cache
 -- must forget, and live events.
 
 -- Requests that carry an Idempotency-Key
@@ -40,55 +40,6 @@ CREATE FUNCTION request_match(if_match text, query text, args text[]) RETURNS bo
 COMMENT ON FUNCTION request_match(text, text, text[]) IS
 	'True if the entity tags of an If-Match header hold that of the present representation, which the query answers; otherwise precondition_failed. Changes with If-Match of one resource wait for each other.';
 
--- API keys
-
-CREATE TABLE api_keys (
-	id uuid PRIMARY KEY DEFAULT rental.uuid7(),
-	user_id uuid NOT NULL REFERENCES users,
-	name text NOT NULL CHECK (name <> '' AND length(name) <= 200),
-	prefix text NOT NULL,
-	hash bytea NOT NULL UNIQUE CHECK (length(hash) = 32),
-	scopes text[] NOT NULL CHECK (scopes <@ ARRAY['read', 'write'] AND scopes <> '{}'),
-	created_at timestamptz NOT NULL DEFAULT rental.now(),
-	expires_at timestamptz,
-	revoked_at timestamptz
-);
-CREATE INDEX ON api_keys (user_id, id);
-COMMENT ON TABLE api_keys IS 'Keys by which programs call the API as their owner.';
-COMMENT ON COLUMN api_keys.prefix IS 'the first characters of the key, by which its owner tells it from others';
-COMMENT ON COLUMN api_keys.hash IS 'SHA-256 of the key, which is shown only once';
-COMMENT ON COLUMN api_keys.scopes IS 'read: GET; write: every other method';
-
-CREATE VIEW api_key_view AS
-SELECT id, name, prefix, scopes, created_at, expires_at, revoked_at FROM api_keys;
-COMMENT ON VIEW api_key_view IS 'An API key as its owner sees it, without the key.';
-CREATE TYPE api_key_page AS (count bigint, next text, previous text, results api_key_view[]);
-CREATE TYPE api_key_new AS (id uuid, name text, prefix text, key text, scopes text[], created_at timestamptz, expires_at timestamptz);
-COMMENT ON TYPE api_key_new IS 'An API key just made; key is shown only here.';
-
-CREATE FUNCTION api_key_create(name text, scopes text[] DEFAULT '{read,write}', expires_at timestamptz DEFAULT NULL) RETURNS api_key_new
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION api_key_create(text, text[], timestamptz) IS
-	'Makes an API key of the caller, who must be logged in by a session. Errors: forbidden, invalid_value.';
-CREATE FUNCTION api_key_list(page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS api_key_page
-	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION api_key_list(integer, text, text) IS 'The caller''s API keys, newest first.';
-CREATE FUNCTION api_key_revoke(key_id uuid) RETURNS void
-	LANGUAGE c STRICT VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION api_key_revoke(uuid) IS 'Ends one of the caller''s API keys at once. Error: not_found.';
-
-CREATE FUNCTION api_key_verify(hash bytea, OUT key_id uuid, OUT user_id uuid, OUT role text, OUT vendor_id uuid, OUT scopes text[],
-	OUT seconds_left double precision) RETURNS SETOF record
-	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
-	SELECT k.id, k.user_id, u.role, m.vendor_id, k.scopes, extract(epoch FROM k.expires_at - rental.now())::double precision
-	FROM api_keys k
-	JOIN users u ON u.id = k.user_id AND u.is_active
-	LEFT JOIN vendor_members m ON m.user_id = u.id
-	WHERE k.hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > rental.now())
-$$;
-COMMENT ON FUNCTION api_key_verify(bytea) IS
-	'Whom the API key with this SHA-256 speaks for; no row if it is not good. seconds_left is null for a key without an end.';
-
 -- Log-ins that ended before their access tokens did
 
 CREATE TABLE revocations (
@@ -96,7 +47,7 @@ CREATE TABLE revocations (
 	revoked_at timestamptz NOT NULL
 );
 CREATE INDEX ON revocations (revoked_at);
-COMMENT ON TABLE revocations IS 'Sessions, users and API keys whose credentials, if issued until then, are not good any more. Kept for two days.';
+COMMENT ON TABLE revocations IS 'Sessions and users whose credentials, if issued until then, are not good any more, and API keys that are to be verified anew. Kept for two days.';
 
 CREATE FUNCTION revocation_note() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
@@ -105,8 +56,6 @@ CREATE TRIGGER revocation_note AFTER UPDATE OF revoked_at ON sessions FOR EACH R
 	WHEN (NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL) EXECUTE FUNCTION revocation_note();
 CREATE TRIGGER revocation_note AFTER UPDATE OF is_active, role ON users FOR EACH ROW
 	WHEN (OLD.role <> NEW.role OR (OLD.is_active AND NOT NEW.is_active)) EXECUTE FUNCTION revocation_note();
-CREATE TRIGGER revocation_note AFTER UPDATE OF revoked_at ON api_keys FOR EACH ROW
-	WHEN (NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL) EXECUTE FUNCTION revocation_note();
 
 CREATE FUNCTION revocation_recent(seconds integer, OUT id uuid, OUT revoked_at double precision) RETURNS SETOF record
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
@@ -170,9 +119,6 @@ COMMENT ON FUNCTION notify_stream() IS
 	'The caller''s live events as server-sent events: those of the topic user:ID, and of vendor:ID for a vendor''s team. Last-Event-ID resumes.';
 
 INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin, stream) VALUES
-	('POST', '/api/keys/', 'rental.api_key_create', '{vendor,admin}', 201, 'write', 'api', 'Make an API key', true, false),
-	('GET', '/api/keys/', 'rental.api_key_list', '{vendor,admin}', 200, 'read', 'api', 'Own API keys', true, false),
-	('DELETE', '/api/keys/{key_id}/', 'rental.api_key_revoke', '{vendor,admin}', 204, 'write', 'api', 'Revoke an API key', true, false),
 	('GET', '/api/notify/stream/', 'rental.notify_stream', '{user}', 200, 'read', 'notify', 'Live events', true, true);
 
 UPDATE endpoint SET cache_seconds = 60, cache_tags = '{products,categories,vendors}' WHERE method = 'GET' AND path = '/api/catalog/products/';
@@ -183,4 +129,4 @@ UPDATE endpoint SET cache_seconds = 60, cache_tags = '{vendors}'
 	WHERE method = 'GET' AND path IN ('/api/users/vendors/', '/api/users/vendors/{vendor_id}/');
 
 GRANT EXECUTE ON FUNCTION request_claim(text, text), response_replayed(), response_headers_kept(integer),
-	request_match(text, text, text[]), api_key_verify(bytea), revocation_recent(integer), stream_replay(text[], bigint[]) TO rental_shim;
+	request_match(text, text, text[]), revocation_recent(integer), stream_replay(text[], bigint[]) TO rental_shim;

@@ -76,7 +76,7 @@ COMMENT ON FUNCTION openapi_error(text) IS 'A response of the API document that 
 CREATE FUNCTION openapi() RETURNS json
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
 	WITH RECURSIVE operation AS (
-		SELECT e.method, e.path, e.auth, e.status, e.tag, e.summary, e.stream, p.oid AS function, p.prorettype AS returns, p.proretset AS is_set,
+		SELECT e.method, e.path, e.auth, e.status, e.tag, e.summary, e.stream, e.upload_field, e.download, p.oid AS function, p.prorettype AS returns, p.proretset AS is_set,
 			-- a function that serves several endpoints is named with each
 			p.proname || CASE WHEN count(*) OVER (PARTITION BY p.proname) > 1 THEN ':' || lower(e.method) || ':' || translate(e.path, '{}', '()') ELSE '' END
 				AS id,
@@ -88,7 +88,7 @@ CREATE FUNCTION openapi() RETURNS json
 		JOIN pg_type t ON t.oid = p.prorettype
 	), used (type) AS (
 		(
-			SELECT o.returns FROM operation o WHERE NOT o.stream
+			SELECT o.returns FROM operation o WHERE NOT o.stream AND NOT o.download
 			UNION ALL
 			SELECT a.declared::regtype::oid FROM endpoint_argument a
 		)
@@ -189,6 +189,8 @@ CREATE FUNCTION openapi() RETURNS json
 		) g (name, description, allowed) ON c.is_page AND g.name = a.name
 		CROSS JOIN LATERAL (SELECT coalesce(g.description, p.description) AS description, coalesce(g.allowed, p.allowed) AS allowed) y
 		WHERE NOT (a.name = 'given' AND a.is_array)
+			-- what is known of a file, the shim says
+			AND NOT (o.upload_field IS NOT NULL AND a.name IN ('file', 'file_size', 'file_type', 'file_name'))
 	), request AS (
 		SELECT o.method, o.path,
 			json_agg(json_strip_nulls(json_build_object('name', a.name, 'in', a.place, 'required', a.required OR a.place = 'path',
@@ -212,7 +214,8 @@ CREATE FUNCTION openapi() RETURNS json
 			|| CASE WHEN NOT o.auth && '{public,user}' THEN '{forbidden}'::text[] END
 			|| CASE WHEN r.has_arguments THEN '{invalid_field,duplicate_field}'::text[] END
 			|| CASE WHEN r.has_required THEN '{missing_field}'::text[] END
-			|| CASE WHEN r.properties IS NOT NULL THEN '{malformed_json,payload_too_large,unsupported_media_type}'::text[] END
+			|| CASE WHEN r.properties IS NOT NULL AND o.upload_field IS NULL THEN '{malformed_json}'::text[] END
+			|| CASE WHEN r.properties IS NOT NULL OR o.upload_field IS NOT NULL THEN '{payload_too_large,unsupported_media_type}'::text[] END
 			|| CASE WHEN o.method = 'POST' THEN '{idempotency_conflict,idempotency_key_reused}'::text[] END
 			|| CASE WHEN o.is_conditional THEN '{precondition_failed}'::text[] END
 			|| ARRAY(SELECT w[1] FROM regexp_matches(substring(o.description FROM 'Errors?: (.*)'), '[a-z_]+', 'g') w))
@@ -223,7 +226,8 @@ CREATE FUNCTION openapi() RETURNS json
 			'headers', json_build_object('X-Request-Id', json_build_object('$ref', '#/components/headers/X-Request-Id'),
 				'ETag', CASE WHEN o.has_etag THEN json_build_object('$ref', '#/components/headers/ETag') END,
 				'Link', CASE WHEN c.is_page THEN json_build_object('$ref', '#/components/headers/Link') END),
-			'content', CASE WHEN o.stream THEN json_build_object('text/event-stream', json_build_object('schema', json_build_object('type', 'string')))
+			'content', CASE WHEN o.download THEN json_build_object('*/*', json_build_object('schema', json_build_object('type', 'string', 'format', 'binary')))
+				WHEN o.stream THEN json_build_object('text/event-stream', json_build_object('schema', json_build_object('type', 'string')))
 				WHEN o.returns <> 'void'::regtype AND o.status <> 204 THEN
 					json_build_object('application/json', json_build_object('schema', CASE WHEN o.is_set THEN json_build_object(
 						'type', 'object', 'required', '{count,next,previous,results}'::text[],
@@ -247,6 +251,7 @@ CREATE FUNCTION openapi() RETURNS json
 			'security', CASE WHEN NOT 'public' = ANY (o.auth) THEN '[{"accessToken": []}, {"apiKey": []}]'::json
 				WHEN o.method = 'GET' THEN '[{}, {"accessToken": []}, {"apiKey": []}]' ELSE '[]' END,
 			'x-roles', CASE WHEN NOT o.auth && '{public,user}' THEN to_json(o.auth) END,
+			'x-scope', o.tag || CASE o.method WHEN 'GET' THEN ':read' ELSE ':write' END,
 			'parameters', (
 				SELECT json_agg(q.parameter) FROM (
 					SELECT p AS parameter FROM json_array_elements(r.parameters) p
@@ -256,7 +261,17 @@ CREATE FUNCTION openapi() RETURNS json
 					) h (name, applies) WHERE h.applies
 				) q
 			),
-			'requestBody', CASE WHEN r.properties IS NOT NULL THEN json_build_object(
+			'requestBody', CASE WHEN o.upload_field IS NOT NULL THEN (
+				-- a form, or the file alone
+				SELECT json_build_object('required', true, 'content', json_build_object(
+					'multipart/form-data', json_build_object('schema', json_build_object(
+						'type', 'object', 'required', to_json(ARRAY[o.upload_field] || ARRAY(SELECT json_array_elements_text(coalesce(r.required, '[]')))),
+						'properties', (SELECT json_object_agg(m.key, m.value) FROM (
+							SELECT o.upload_field AS key, b.schema AS value UNION ALL SELECT m.key, m.value FROM json_each(coalesce(r.properties, '{}')) m) m),
+						'additionalProperties', false)),
+					'application/octet-stream', json_build_object('schema', b.schema)))
+				FROM (SELECT json_build_object('type', 'string', 'format', 'binary', 'description', 'The file') AS schema) b
+			) WHEN r.properties IS NOT NULL THEN json_build_object(
 				'required', r.required IS NOT NULL,
 				'content', json_build_object('application/json', json_build_object('schema', json_build_object(
 					'type', 'object', 'required', r.required, 'properties', r.properties, 'additionalProperties', false)))) END,

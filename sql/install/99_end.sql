@@ -5,21 +5,31 @@ DECLARE
 	f record;
 	t record;
 BEGIN
-	-- nobody may call anything but what is granted below
-	FOR f IN SELECT p.oid::regprocedure AS signature, p.prokind FROM pg_catalog.pg_proc p
-		WHERE p.pronamespace = 'rental'::regnamespace AND p.prorettype <> 'trigger'::regtype
+	-- PUBLIC may do nothing: call no function, put no trigger of ours on a table of its own, use no type
+	FOR f IN SELECT p.oid::regprocedure AS signature, p.prorettype = 'trigger'::regtype AS is_trigger FROM pg_catalog.pg_proc p
+		WHERE p.pronamespace = 'rental'::regnamespace
 	LOOP
 		EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', f.signature);
-		EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO rental_admin', f.signature);
+		IF NOT f.is_trigger THEN
+			EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO rental_admin', f.signature);
+		END IF;
 	END LOOP;
-	REVOKE ALL ON FUNCTION request_begin(uuid, text, uuid, uuid, text, text, text) FROM rental_admin;
-
-	-- what says nothing about anybody's business may be called by every role here
-	FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
-		WHERE p.pronamespace = 'rental'::regnamespace
-			AND (p.proname LIKE 'timeline%' OR p.proname IN ('version', 'uuid7', 'now'))
+	REVOKE ALL ON FUNCTION request_begin(uuid, text, uuid, uuid, text, text, text), api_key_used(uuid[], bigint[], bigint[]) FROM rental_admin;
+	REVOKE ALL ON FUNCTION audit_purge(timestamptz), audit_erase(uuid) FROM rental_admin;
+	-- (but the row types of tables and views: pg_dump warns of rights on those that an extension sets)
+	FOR t IN SELECT y.oid::regtype AS name FROM pg_catalog.pg_type y LEFT JOIN pg_catalog.pg_class c ON c.oid = y.typrelid
+		WHERE y.typnamespace = 'rental'::regnamespace AND y.typcategory <> 'A' AND (c.oid IS NULL OR c.relkind = 'c')
 	LOOP
-		EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO PUBLIC', f.signature);
+		EXECUTE format('REVOKE ALL ON TYPE %s FROM PUBLIC', t.name);
+	END LOOP;
+
+	-- what says nothing about anybody's business may be called by every role here, timelines by those who reckon with them
+	GRANT EXECUTE ON FUNCTION rental.version(), uuid7(), rental.now() TO rental_shim, rental_worker, rental_analyst;
+	GRANT USAGE ON TYPE timeline TO rental_analyst, rental_admin;
+	FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
+		WHERE p.pronamespace = 'rental'::regnamespace AND p.proname LIKE 'timeline%'
+	LOOP
+		EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO rental_analyst', f.signature);
 	END LOOP;
 
 	-- the shim: its own plumbing and the functions behind endpoints
@@ -31,9 +41,15 @@ BEGIN
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rental_shim', f.signature);
 	END LOOP;
 
-	-- analysts: availability and reports
+	-- the worker: the jobs
+	GRANT EXECUTE ON FUNCTION stock_expire_holds(), stock_widen_overdue(interval) TO rental_worker;
+
+	-- analysts: the views of the business, without accounts, keys and the audit trail; availability and reports
+	GRANT SELECT ON vendor_view, category_view, location_view, product_view, component_view, image_view, rates_view, price_rule_view, customer_group_view, coupon_view, tax_rate_view,
+		price_settings_view, stock_view, stock_capacity, unit_view, unit_place,
+		blackout_view, shortages, order_view, order_item_view, order_event_view, invoice_view, payment_view, example_view TO rental_analyst;
 	FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
-		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' OR p.proname ~ '^(un|next_)?availab' OR p.proname = 'shortages')
+		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' OR p.proname ~ '^(un|next_)?availab' OR p.proname IN ('shortages', 'price', 'late_fee'))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rental_analyst', f.signature);
 	END LOOP;

@@ -19,6 +19,8 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+PLAN(member_role_of, "SELECT role FROM rental.vendor_members WHERE vendor_id = $1 AND user_id = $2", UUIDOID, UUIDOID);
+
 static bool	 in_request;
 static Actor actor;
 
@@ -277,4 +279,64 @@ actor_require_own_vendor(NullableDatum named)
 	if (!actor_is_staff(who))
 		refuse(who, "only a vendor's team may do this");
 	rental_raise(missing_field, errmsg("vendor_id is required"), errfield("vendor_id"));
+}
+
+MemberRole
+member_role_by_name(const char *name)
+{
+	if (strcmp(name, "owner") == 0)
+		return MEMBER_OWNER;
+	if (strcmp(name, "manager") == 0)
+		return MEMBER_MANAGER;
+	return strcmp(name, "staff") == 0 ? MEMBER_STAFF : MEMBER_NONE;
+}
+
+/*
+ * actor_member_role is what the caller may do in a vendor's team. The token
+ * says only whose team it was when it was made; the table says what holds now.
+ */
+MemberRole
+actor_member_role(const pg_uuid_t *vendor_id)
+{
+	const Actor *who = actor_current();
+	MemberRole	 role = MEMBER_NONE;
+	PlanRights	 rights;
+
+	if (actor_is_staff(who))
+		return MEMBER_OWNER;
+	if (who->role != ACTOR_VENDOR)
+		return MEMBER_NONE;
+	rights = plan_open_trusted();
+	if (plan_run(&member_role_of, VALUE(UUIDPGetDatum(vendor_id)), VALUE(UUIDPGetDatum(&who->user_id))) > 0)
+		role = member_role_by_name(plan_text(0, 1));
+	plan_close_trusted(rights);
+	return role;
+}
+
+static const Actor *
+require_member(const pg_uuid_t *vendor_id, MemberRole least, const char *refusal)
+{
+	const Actor *who = actor_current();
+
+	if (actor_member_role(vendor_id) < least)
+		refuse(who, refusal);
+	return who;
+}
+
+const Actor *
+actor_require_member(const pg_uuid_t *vendor_id)
+{
+	return require_member(vendor_id, MEMBER_STAFF, "only the vendor's team may do this");
+}
+
+const Actor *
+actor_require_manager(const pg_uuid_t *vendor_id)
+{
+	return require_member(vendor_id, MEMBER_MANAGER, "only the vendor's owners and managers may do this");
+}
+
+const Actor *
+actor_require_owner(const pg_uuid_t *vendor_id)
+{
+	return require_member(vendor_id, MEMBER_OWNER, "only the vendor's owners may do this");
 }

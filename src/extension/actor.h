@@ -16,6 +16,15 @@ typedef enum ActorRole
 	ACTOR_SYSTEM /* a superuser or rental_admin in SQL, no request */
 } ActorRole;
 
+/* What a member may do in its team; each may do what those before it may */
+typedef enum MemberRole
+{
+	MEMBER_NONE,
+	MEMBER_STAFF,
+	MEMBER_MANAGER,
+	MEMBER_OWNER
+} MemberRole;
+
 typedef struct Actor
 {
 	ActorRole	role;
@@ -41,5 +50,12 @@ extern const Actor	   *actor_require_session(void);
 extern const Actor	   *actor_require_admin(void);
 extern const Actor	   *actor_require_vendor(const pg_uuid_t *vendor_id);
 extern const pg_uuid_t *actor_require_own_vendor(NullableDatum named);
+
+/* These look the caller up in the team, so that a change of its role counts at once */
+extern MemberRole	member_role_by_name(const char *name);
+extern MemberRole	actor_member_role(const pg_uuid_t *vendor_id);
+extern const Actor *actor_require_member(const pg_uuid_t *vendor_id);
+extern const Actor *actor_require_manager(const pg_uuid_t *vendor_id);
+extern const Actor *actor_require_owner(const pg_uuid_t *vendor_id);
 
 #endif /* RENTAL_ACTOR_H */

@@ -28,16 +28,25 @@ enum
 	CATEGORY_PARENT
 };
 
-PLAN(product_load_plan,
-	 "SELECT p.vendor_id, p.name, p.tracking = 'serialised', p.is_active, p.buffer_before, p.buffer_after, "
-	 "v.currency, v.time_zone, v.hold_time, p.kind = 'sale', p.tracking = 'kit', p.assignment = 'order' "
-	 "FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id WHERE p.id = $1",
-	 UUIDOID);
+/* From PRODUCT_PRICING on what pricing.c reads, in the order of its columns there */
+PLAN(
+	product_load_plan,
+	"SELECT p.vendor_id, p.name, p.tracking = 'serialised', p.is_active, p.buffer_before, p.buffer_after, "
+	"v.currency, v.time_zone, v.hold_time, p.kind = 'sale', p.tracking = 'kit', p.assignment = 'order', v.minimum_notice, v.is_active, "
+	"r.strategy, r.unit = 'hour', r.counting = 'calendar', r.leeway, r.weekend_as_day, r.tiers, r.days, r.amount, r.extra_day, r.factors, "
+	"r.extra_percent, r.minimum, r.shortest, r.longest, r.deposit, r.waiver_exempt, p.category_id, "
+	"EXISTS (SELECT FROM rental.price_rules x WHERE x.vendor_id = p.vendor_id), "
+	"EXISTS (SELECT FROM rental.tax_rates x WHERE x.vendor_id = p.vendor_id), s.deposit, s.deposit_percent, s.waiver_percent "
+	"FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id "
+	"LEFT JOIN rental.product_rates r ON r.product_id = p.id AND r.vendor_id = p.vendor_id "
+	"LEFT JOIN rental.price_settings s ON s.vendor_id = p.vendor_id WHERE p.id = $1",
+	UUIDOID);
 PLAN(product_row, "SELECT v FROM rental.product_view v WHERE v.id = $1", UUIDOID);
 PLAN(
 	product_insert,
 	"INSERT INTO rental.products (id, vendor_id, category_id, name, description, tracking, replacement_value, created_at, kind, "
-	"buffer_before, buffer_after, shortage_limit, assignment) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+	"buffer_before, buffer_after, shortage_limit, assignment) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, COALESCE($10, v.buffer_before), "
+	"COALESCE($11, v.buffer_after), $12, $13 FROM rental.vendors v WHERE v.id = $2",
 	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID, TEXTOID, INTERVALOID, INTERVALOID,
 	INT4OID, TEXTOID);
 PLAN(
@@ -157,6 +166,9 @@ product_find(const pg_uuid_t *id, Product *product)
 	product->is_sale = DatumGetBool(plan_datum(0, 10));
 	product->is_kit = DatumGetBool(plan_datum(0, 11));
 	product->assigns_at_once = DatumGetBool(plan_datum(0, 12));
+	product->minimum_notice = plan_datum(0, 13);
+	product->vendor_is_active = DatumGetBool(plan_datum(0, 14));
+	product->pricing = SPI_tuptable;
 	return true;
 }
 
@@ -349,7 +361,8 @@ buffer_check(NullableDatum buffer, const char *field)
 {
 	Interval *span;
 
-	request_required(buffer, field);
+	if (buffer.isnull)
+		return;
 	span = DatumGetIntervalP(buffer.value);
 	if (span->month != 0 || span->day < 0 || span->time < 0 || span->day > 366)
 		rental_raise(invalid_value, errmsg("%s must be a time of up to a year, in days or less", field),

@@ -1,6 +1,6 @@
 /*
  * gateway.c
- *	  The gateway's side of HTTP: requests done once, conditional changes, API keys, revocations, caches, live events.
+ *	  The gateway's side of HTTP: requests done once, conditional changes, revocations, caches, live events.
  *
  * Everything here is part of the transaction that does the work: an
  * Idempotency-Key commits with its answer, and the shims hear of a change
@@ -21,8 +21,8 @@
 #include "funcapi.h"
 #include "period.h"
 #include "plan.h"
-#include "request.h"
 #include "response.h"
+#include "secret.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/array.h"
@@ -55,12 +55,6 @@ PLAN(claim_purge,
 	 "DELETE FROM rental.idempotency_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM rental.idempotency_keys "
 	 "WHERE created_at < $1 ORDER BY created_at LIMIT " PURGE_ROWS " FOR UPDATE SKIP LOCKED))",
 	 TIMESTAMPTZOID);
-PLAN(key_insert,
-	 "INSERT INTO rental.api_keys (user_id, name, prefix, hash, scopes, created_at, expires_at) "
-	 "VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
-	 UUIDOID, TEXTOID, TEXTOID, BYTEAOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
-PLAN(key_revoke, "UPDATE rental.api_keys SET revoked_at = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL",
-	 UUIDOID, UUIDOID, TIMESTAMPTZOID);
 PLAN(revocation_insert, "INSERT INTO rental.revocations (id, revoked_at) VALUES ($1, $2)", UUIDOID, TIMESTAMPTZOID);
 PLAN(revocation_purge, "DELETE FROM rental.revocations WHERE revoked_at < $1", TIMESTAMPTZOID);
 PLAN(event_insert,
@@ -73,17 +67,6 @@ PLAN(event_purge,
 	 "WHERE s.created_at < $1 AND s.id < (SELECT max(m.id) FROM rental.stream_events m WHERE m.topic = s.topic) "
 	 "ORDER BY s.created_at LIMIT " PURGE_ROWS " FOR UPDATE SKIP LOCKED))",
 	 TIMESTAMPTZOID);
-
-static PagePlans key_pages = {
-	.forward = PLAN_INIT("SELECT v, v.id FROM rental.api_keys k JOIN rental.api_key_view v ON v.id = k.id "
-						 "WHERE k.id < $1 AND k.user_id = $3 ORDER BY k.id DESC LIMIT $2",
-						 UUIDOID, INT4OID, UUIDOID),
-	.backward = PLAN_INIT("SELECT v, v.id FROM rental.api_keys k JOIN rental.api_key_view v ON v.id = k.id "
-						  "WHERE k.id > $1 AND k.user_id = $3 ORDER BY k.id LIMIT $2",
-						  UUIDOID, INT4OID, UUIDOID),
-	.count = PLAN_INIT("SELECT count(*) FROM rental.api_keys WHERE user_id = $1", UUIDOID),
-	.newest_first = true,
-};
 
 /* The Idempotency-Key of the running request; all of it lives in the transaction's memory */
 typedef struct Claim
@@ -104,27 +87,12 @@ static StringInfo		  tags;
 static LocalTransactionId tags_of;
 static int				  ntags;
 
-static bytea *
-sha256_of(const char *text, size_t len)
-{
-	bytea			  *hash = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
-
-	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	if (context == NULL || pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, (const uint8 *) text, len) < 0 ||
-		pg_cryptohash_final(context, (uint8 *) VARDATA(hash), PG_SHA256_DIGEST_LENGTH) < 0)
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute SHA-256")));
-	pg_cryptohash_free(context);
-	return hash;
-}
-
 /* hash_number is a number for an advisory lock: the first bytes of a SHA-256. */
 static int64
 hash_number(const char *kind, const char *first, const char *second)
 {
 	char  *text = psprintf("%s %zu %s %s", kind, strlen(first), first, second);
-	bytea *hash = sha256_of(text, strlen(text));
+	bytea *hash = secret_sha256(text, strlen(text));
 	int64  number;
 
 	memcpy(&number, VARDATA(hash), sizeof(number));
@@ -327,7 +295,7 @@ present_plan(const char *query, int nargs)
 static char *
 entity_tag(const char *body)
 {
-	bytea *hash = sha256_of(body, strlen(body));
+	bytea *hash = secret_sha256(body, strlen(body));
 	char  *tag = palloc(2 * RENTAL_ETAG_BYTES + 1);
 	int	   i;
 
@@ -355,9 +323,10 @@ tags_hold(const char *list, const char *tag)
 		if (*list != '"' || (end = strchr(list + 1, '"')) == NULL)
 			return false;
 		len = end - list - 1;
-		if (len > strlen(RENTAL_ETAG_PACKED) &&
-			strncmp(end - strlen(RENTAL_ETAG_PACKED), RENTAL_ETAG_PACKED, strlen(RENTAL_ETAG_PACKED)) == 0)
-			len -= strlen(RENTAL_ETAG_PACKED);
+		if (len > strlen(RENTAL_ETAG_GZIP) &&
+			(strncmp(end - strlen(RENTAL_ETAG_GZIP), RENTAL_ETAG_GZIP, strlen(RENTAL_ETAG_GZIP)) == 0 ||
+			 strncmp(end - strlen(RENTAL_ETAG_BROTLI), RENTAL_ETAG_BROTLI, strlen(RENTAL_ETAG_BROTLI)) == 0))
+			len -= strlen(RENTAL_ETAG_GZIP);
 		if (!weak && len == strlen(tag) && strncmp(list + 1, tag, len) == 0)
 			return true;
 		list = end + 1;
@@ -407,105 +376,6 @@ request_match(PG_FUNCTION_ARGS)
 	if (!matches)
 		rental_raise(precondition_failed, errmsg("it has changed since it was read"));
 	PG_RETURN_BOOL(true);
-}
-
-/* API keys */
-
-/* random_key is n characters out of 32, five random bits each. */
-static char *
-random_key(int n)
-{
-	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
-	unsigned char	 *bytes = palloc(n);
-	char			 *text = palloc(n + 1);
-	int				  i;
-
-	if (!pg_strong_random(bytes, n))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
-	for (i = 0; i < n; i++)
-		text[i] = letters[bytes[i] & 31];
-	text[n] = '\0';
-	return text;
-}
-
-static void
-check_scopes(ArrayType *scopes)
-{
-	Datum *items;
-	bool  *nulls;
-	int	   n;
-	int	   i;
-
-	deconstruct_array(scopes, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &n);
-	for (i = 0; i < n; i++)
-	{
-		char *scope = nulls[i] ? "" : TextDatumGetCString(items[i]);
-
-		if (strcmp(scope, "read") != 0 && strcmp(scope, "write") != 0)
-			n = 0;
-	}
-	if (n == 0)
-		rental_raise(invalid_value, errmsg("scopes must be read, write or both"), errfield("scopes"));
-}
-
-PG_FUNCTION_INFO_V1(api_key_create);
-Datum
-api_key_create(PG_FUNCTION_ARGS)
-{
-	const Actor *who = actor_require_user();
-	char		*name = request_required_text(FCARG(0), "name", 200);
-	char		*prefix = psprintf("rk_%s", random_key(8));
-	char		*key = psprintf("%s_%s", prefix, random_key(32));
-	Datum		 now = TimestampTzGetDatum(rental_now());
-	TupleDesc	 desc;
-	Datum		 values[7];
-	bool		 nulls[7] = {false};
-
-	/* a key makes no keys, or one that leaked would outlive its revocation */
-	if (!who->has_session)
-		rental_raise(forbidden, errmsg("log in to make an API key"));
-	request_required(FCARG(1), "scopes");
-	check_scopes(PG_GETARG_ARRAYTYPE_P(1));
-	if (!PG_ARGISNULL(2) && PG_GETARG_TIMESTAMPTZ(2) <= rental_now())
-		rental_raise(invalid_value, errmsg("expires_at must be in the future"), errfield("expires_at"));
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "a key is a composite");
-
-	answer_is_secret();
-	values[1] = CStringGetTextDatum(name);
-	values[2] = CStringGetTextDatum(prefix);
-	values[3] = CStringGetTextDatum(key);
-	values[4] = PG_GETARG_DATUM(1);
-	values[5] = now;
-	values[6] = PG_ARGISNULL(2) ? (Datum) 0 : PG_GETARG_DATUM(2);
-	nulls[6] = PG_ARGISNULL(2);
-	plan_open();
-	plan_run(&key_insert, VALUE(UUIDPGetDatum(&who->user_id)), VALUE(values[1]), VALUE(values[2]),
-			 VALUE(PointerGetDatum(sha256_of(key, strlen(key)))), VALUE(values[4]), VALUE(now), FCARG(2));
-	values[0] = plan_keep(0, 1).value;
-	plan_close();
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
-}
-
-PG_FUNCTION_INFO_V1(api_key_list);
-Datum
-api_key_list(PG_FUNCTION_ARGS)
-{
-	NullableDatum filter = VALUE(UUIDPGetDatum(&actor_require_user()->user_id));
-
-	return page_return(fcinfo, &key_pages, &filter, 1, PG_ARGISNULL(0) ? 20 : PG_GETARG_INT32(0), FCARG(1), FCARG(2));
-}
-
-PG_FUNCTION_INFO_V1(api_key_revoke);
-Datum
-api_key_revoke(PG_FUNCTION_ARGS)
-{
-	plan_open();
-	if (plan_run(&key_revoke, VALUE(PG_GETARG_DATUM(0)), VALUE(UUIDPGetDatum(&actor_require_user()->user_id)),
-				 VALUE(TimestampTzGetDatum(rental_now()))) == 0)
-		rental_raise(not_found, errmsg("there is no such API key"));
-	plan_close();
-	PG_RETURN_VOID();
 }
 
 /* Revocations */

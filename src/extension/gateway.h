@@ -1,6 +1,6 @@
 /*
  * gateway.h
- *	  The gateway's side of HTTP: requests done once, API keys, revocations, caches, live events.
+ *	  The gateway's side of HTTP: requests done once, revocations, caches, live events.
  */
 #ifndef RENTAL_GATEWAY_H
 #define RENTAL_GATEWAY_H

@@ -9,6 +9,7 @@
 #include "identity.h"
 
 #include "actor.h"
+#include "audit.h"
 #include "catalog/pg_collation.h"
 #include "common/pg_prng.h"
 #include "errors.h"
@@ -110,14 +111,6 @@ static PagePlans user_pages = {
 					   "AND ($2 IS NULL OR role = $2) AND ($3 IS NULL OR is_active = $3)",
 					   TEXTOID, TEXTOID, BOOLOID),
 };
-static PagePlans vendor_pages = {
-	.forward =
-		PLAN_INIT("SELECT v, v.id FROM rental.vendor_view v WHERE v.id > $1 ORDER BY v.id LIMIT $2", UUIDOID, INT4OID),
-	.backward = PLAN_INIT("SELECT v, v.id FROM rental.vendor_view v WHERE v.id < $1 ORDER BY v.id DESC LIMIT $2",
-						  UUIDOID, INT4OID),
-	.count = PLAN_INIT("SELECT count(*) FROM rental.vendors", ),
-};
-
 /* identity_email is an address in the form in which accounts keep it: composed, in lower case. */
 char *
 identity_email(NullableDatum value)
@@ -458,6 +451,7 @@ user_erase_account(const pg_uuid_t *user_id)
 	plan_run(&keys_revoke, VALUE(id), VALUE(now));
 	plan_run(&user_erase_plan, VALUE(id), VALUE(now));
 	plan_run(&user_erase_rest, VALUE(id));
+	audit_forget_user(user_id);
 }
 
 /* user_me_erase(password text) */
@@ -694,27 +688,6 @@ user_me(PG_FUNCTION_ARGS)
 	user = VALUE(user_row_datum(&who->user_id));
 	plan_close();
 	return plan_return(fcinfo, user);
-}
-
-PG_FUNCTION_INFO_V1(vendor_list);
-Datum
-vendor_list(PG_FUNCTION_ARGS)
-{
-	return page_return(fcinfo, &vendor_pages, NULL, 0, PG_GETARG_INT32(0), FCARG(1), FCARG(2));
-}
-
-PG_FUNCTION_INFO_V1(vendor_get);
-Datum
-vendor_get(PG_FUNCTION_ARGS)
-{
-	NullableDatum vendor;
-
-	plan_open();
-	if (plan_read(&vendor_row, FCARG(0)) == 0)
-		rental_raise(not_found, errmsg("no such vendor"));
-	vendor = plan_keep(0, 1);
-	plan_close();
-	return plan_return(fcinfo, vendor);
 }
 
 static Datum

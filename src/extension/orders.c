@@ -396,6 +396,28 @@ order_answer(const pg_uuid_t *id)
 	return plan_keep(0, 1);
 }
 
+/* require_notice refuses what a customer asks of a vendor that is shut, or too late. */
+static void
+require_notice(const OrderItem *items, int nitems, TimestampTz now)
+{
+	TimestampTz earliest = time_plus(now, items[0].product.minimum_notice);
+	int			i;
+
+	if (!items[0].product.vendor_is_active)
+		rental_raise(rule_violated, errmsg("the vendor takes no orders"),
+					 errfield(request_path(&items[0].request, "product_id")));
+	for (i = 0; i < nitems; i++)
+	{
+		const char *field = request_path(&items[i].request, "start_at");
+
+		if (items[i].period.start < now - USECS_PER_HOUR)
+			rental_raise(invalid_period, errmsg("the rental would have begun already"), errfield(field));
+		if (earliest > now && items[i].period.start < earliest)
+			rental_raise(rule_violated, errmsg("the rental would begin too soon for the vendor"),
+						 errdetail("The earliest start is %s.", period_time_text(earliest)), errfield(field));
+	}
+}
+
 /* order_place(items order_items_request, vendor_id uuid, note text, customer_id uuid) */
 PG_FUNCTION_INFO_V1(order_place);
 Datum
@@ -439,10 +461,7 @@ order_place(PG_FUNCTION_ARGS)
 	qsort(parts, nparts, sizeof(Part), part_compare);
 	order.vendor_id = items[0].product.vendor_id;
 	if (!actor_serves(who, &order.vendor_id))
-		for (i = 0; i < list.count; i++)
-			if (items[i].period.start < now - USECS_PER_HOUR)
-				rental_raise(invalid_period, errmsg("the rental would have begun already"),
-							 errfield(request_path(&items[i].request, "start_at")));
+		require_notice(items, list.count, now);
 	if (!(actor_has_user(who) && uuid_equal(&who->user_id, customer_id)))
 	{
 		actor_require_vendor(&order.vendor_id);

@@ -27,23 +27,15 @@
 #include "utils/numeric.h"
 
 PLAN(
-	vendor_pricing,
-	"SELECT EXISTS (SELECT FROM rental.price_rules r WHERE r.vendor_id = v.id), EXISTS (SELECT FROM rental.tax_rates t WHERE t.vendor_id = v.id), "
-	"(SELECT g.percent FROM rental.customer_group_members m JOIN rental.customer_groups g ON g.id = m.group_id AND g.vendor_id = m.vendor_id "
-	" WHERE m.user_id = $2 AND m.vendor_id = v.id), "
-	"s.deposit, s.deposit_percent, s.waiver_percent FROM rental.vendors v LEFT JOIN rental.price_settings s ON s.vendor_id = v.id WHERE v.id = $1",
+	group_of,
+	"SELECT g.percent FROM rental.customer_group_members m JOIN rental.customer_groups g ON g.id = m.group_id AND g.vendor_id = m.vendor_id "
+	"WHERE m.user_id = $2 AND m.vendor_id = $1",
 	UUIDOID, UUIDOID);
-PLAN(
-	rate_of,
-	"SELECT r.strategy, r.unit = 'hour', r.counting = 'calendar', r.leeway, r.weekend_as_day, r.tiers, r.days, r.amount, r.extra_day, "
-	"r.factors, r.extra_percent, r.minimum, r.shortest, r.longest, r.deposit, r.waiver_exempt, p.category_id "
-	"FROM rental.product_rates r JOIN rental.products p ON p.id = r.product_id AND p.vendor_id = r.vendor_id WHERE r.product_id = $1",
-	UUIDOID);
 PLAN(rules_of,
-	 "SELECT kind, name, from_date, to_date, weekdays, percent, amount, max_quantity FROM rental.price_rules "
+	 "SELECT kind, name, from_date, to_date, weekdays, percent, amount, priority, id FROM rental.price_rules "
 	 "WHERE vendor_id = $1 AND (product_id IS NULL OR product_id = $2) AND (category_id IS NULL OR category_id = $3) "
 	 "AND CASE WHEN kind = 'quantity' THEN min_quantity <= $4 AND COALESCE(max_quantity >= $4, true) "
-	 "ELSE COALESCE(from_date <= $6, true) AND COALESCE(to_date >= $5, true) END ORDER BY priority DESC, id DESC",
+	 "ELSE COALESCE(from_date <= $6, true) AND COALESCE(to_date >= $5, true) END",
 	 UUIDOID, UUIDOID, UUIDOID, INT4OID, DATEOID, DATEOID);
 PLAN(
 	taxes_of,
@@ -69,6 +61,39 @@ PLAN(
 	late_policy,
 	"SELECT late_free, late_deducts_free, late_per_day, late_per_hour, late_steps, late_cap FROM rental.price_settings WHERE vendor_id = $1",
 	UUIDOID);
+
+/* The columns of a product's row, in the order of catalog.c */
+enum
+{
+	COL_STRATEGY = PRODUCT_PRICING,
+	COL_BY_HOUR,
+	COL_BY_CALENDAR,
+	COL_LEEWAY,
+	COL_WEEKEND,
+	COL_TIERS,
+	COL_DAYS,
+	COL_AMOUNT,
+	COL_EXTRA,
+	COL_FACTORS,
+	COL_EXTRA_PERCENT,
+	COL_MINIMUM,
+	COL_SHORTEST,
+	COL_LONGEST,
+	COL_DEPOSIT,
+	COL_EXEMPT,
+	COL_CATEGORY,
+	COL_HAS_RULES,
+	COL_HAS_TAXES,
+	COL_VENDOR_DEPOSIT,
+	COL_DEPOSIT_PERCENT,
+	COL_WAIVER_PERCENT
+};
+
+static NullableDatum
+priced(const Product *product, int column)
+{
+	return plan_value_of((SPITupleTable *) product->pricing, 0, column);
+}
 
 /* What a vendor's pricing needs beside the rates */
 typedef struct VendorPricing
@@ -136,38 +161,39 @@ unit_length(const char *unit, bool by_hour)
 	return by_hour ? days * HOURS_PER_DAY : days;
 }
 
-/* rate_read makes the row of rate_of a rate. */
+/* rate_read makes a rate of what was read with the product. */
 static void
 rate_read(PriceItem *item, Rate *rate, Minor *minimum)
 {
 	static const char *const strategies[] = {"optimal", "tiered", "multiplier", "fixed"};
-	const char				*currency = item->product->currency;
+	const Product			*product = item->product;
+	const char				*currency = product->currency;
 	char					*strategy;
 	Datum					*items;
 	int						 i;
 
-	if (plan_read(&rate_of, VALUE(UUIDPGetDatum(&item->product->id))) == 0)
+	if (priced(product, COL_STRATEGY).isnull)
 		rental_raise(invalid_value, errmsg("the product has no price yet"), errfield(item->field));
 	memset(rate, 0, sizeof(*rate));
-	strategy = plan_text(0, 1);
+	strategy = TextDatumGetCString(priced(product, COL_STRATEGY).value);
 	for (i = 0; strcmp(strategies[i], strategy) != 0; i++)
 		;
 	rate->strategy = i;
-	rate->by_hour = DatumGetBool(plan_datum(0, 2));
-	rate->by_calendar = DatumGetBool(plan_datum(0, 3));
+	rate->by_hour = DatumGetBool(priced(product, COL_BY_HOUR).value);
+	rate->by_calendar = DatumGetBool(priced(product, COL_BY_CALENDAR).value);
 	item->by_hour = rate->by_hour;
-	rate->leeway = span_of(plan_datum(0, 4));
-	rate->weekend_as_day = DatumGetBool(plan_datum(0, 5));
-	rate->ntiers = rows_of(plan_datum(0, 6), &items);
+	rate->leeway = span_of(priced(product, COL_LEEWAY).value);
+	rate->weekend_as_day = DatumGetBool(priced(product, COL_WEEKEND).value);
+	rate->ntiers = rows_of(priced(product, COL_TIERS).value, &items);
 	if (rate->ntiers == 0)
 	{
-		int32 days = DatumGetInt32(plan_datum(0, 7));
+		int32 days = DatumGetInt32(priced(product, COL_DAYS).value);
 
 		rate->ntiers = 1;
 		rate->tiers = palloc(sizeof(RateTier));
-		rate->tiers[0] =
-			(RateTier){rate->by_hour ? days * HOURS_PER_DAY : days, amount_minor(plan_datum(0, 8), currency),
-					   psprintf("%d day%s", days, days == 1 ? "" : "s")};
+		rate->tiers[0] = (RateTier){rate->by_hour ? days * HOURS_PER_DAY : days,
+									amount_minor(priced(product, COL_AMOUNT).value, currency),
+									psprintf("%d day%s", days, days == 1 ? "" : "s")};
 	}
 	else
 	{
@@ -182,28 +208,30 @@ rate_read(PriceItem *item, Rate *rate, Minor *minimum)
 						   psprintf("%d %s%s", length, unit, length == 1 ? "" : "s")};
 		}
 	}
-	rate->extra = amount_minor(plan_datum(0, 9), currency);
-	rate->nfactors = elements(plan_datum(0, 10), NUMERICOID, -1, TYPALIGN_INT, &items);
+	rate->extra = amount_minor(priced(product, COL_EXTRA).value, currency);
+	rate->nfactors = elements(priced(product, COL_FACTORS).value, NUMERICOID, -1, TYPALIGN_INT, &items);
 	rate->factors = palloc(Max(rate->nfactors, 1) * sizeof(int64));
 	for (i = 0; i < rate->nfactors; i++)
 		rate->factors[i] = 100 * millionths(items[i]);
-	rate->extra_percent = millionths(plan_datum(0, 11));
-	*minimum = amount_minor(plan_datum(0, 12), currency);
-	item->deposit = amount_minor(plan_datum(0, 15), currency);
-	item->waiver_exempt = DatumGetBool(plan_datum(0, 16));
-	item->has_category = !plan_value(0, 17).isnull;
+	rate->extra_percent = millionths(priced(product, COL_EXTRA_PERCENT).value);
+	*minimum = amount_minor(priced(product, COL_MINIMUM).value, currency);
+	item->deposit = amount_minor(priced(product, COL_DEPOSIT).value, currency);
+	item->waiver_exempt = DatumGetBool(priced(product, COL_EXEMPT).value);
+	item->has_category = !priced(product, COL_CATEGORY).isnull;
 	if (item->has_category)
-		item->category_id = *DatumGetUUIDP(plan_datum(0, 17));
+		item->category_id = *DatumGetUUIDP(priced(product, COL_CATEGORY).value);
 
-	if (!plan_value(0, 13).isnull && item->period.end - item->period.start < span_of(plan_datum(0, 13)))
+	if (!priced(product, COL_SHORTEST).isnull &&
+		item->period.end - item->period.start < span_of(priced(product, COL_SHORTEST).value))
 		rental_raise(rule_violated,
 					 errmsg("the product is rented out for at least %s",
-							DatumGetCString(DirectFunctionCall1(interval_out, plan_datum(0, 13)))),
+							DatumGetCString(DirectFunctionCall1(interval_out, priced(product, COL_SHORTEST).value))),
 					 errfield(item->field));
-	if (!plan_value(0, 14).isnull && item->period.end - item->period.start > span_of(plan_datum(0, 14)))
+	if (!priced(product, COL_LONGEST).isnull &&
+		item->period.end - item->period.start > span_of(priced(product, COL_LONGEST).value))
 		rental_raise(rule_violated,
 					 errmsg("the product is rented out for at most %s",
-							DatumGetCString(DirectFunctionCall1(interval_out, plan_datum(0, 14)))),
+							DatumGetCString(DirectFunctionCall1(interval_out, priced(product, COL_LONGEST).value))),
 					 errfield(item->field));
 }
 
@@ -213,6 +241,25 @@ typedef struct QuantityStep
 	const char *name;
 	int64		percent;
 } QuantityStep;
+
+/* A rule's place among others: the highest priority first, of equal ones the newest */
+typedef struct RuleRank
+{
+	int32	  priority;
+	pg_uuid_t id;
+	uint64	  row;
+} RuleRank;
+
+static int
+compare_ranks(const void *a, const void *b)
+{
+	const RuleRank *x = a;
+	const RuleRank *y = b;
+
+	if (x->priority != y->priority)
+		return x->priority > y->priority ? -1 : 1;
+	return -memcmp(&x->id, &y->id, UUID_LEN);
+}
 
 static int
 weekdays_mask(NullableDatum days)
@@ -242,19 +289,28 @@ rules_read(const PriceItem *item, pg_tz *zone, Season **seasons, QuantityStep *s
 {
 	ChargedUnits touched = charge_units(&(Rate){.by_calendar = true}, &item->period, zone);
 	int			 nseasons = 0;
+	RuleRank	*ranks;
 	uint64		 n;
 	uint64		 i;
+	uint64		 k;
 
 	n = plan_read(&rules_of, VALUE(UUIDPGetDatum(&item->product->vendor_id)), VALUE(UUIDPGetDatum(&item->product->id)),
 				  VALUE_OR_NULL(UUIDPGetDatum(&item->category_id), !item->has_category),
 				  VALUE(Int32GetDatum(item->quantity)), VALUE(DateADTGetDatum(touched.dates[0] - POSTGRES_EPOCH_JDATE)),
 				  VALUE(DateADTGetDatum(touched.dates[touched.count - 1] - POSTGRES_EPOCH_JDATE)));
 	*seasons = palloc(Max(n, 1) * sizeof(Season));
+	ranks = palloc(Max(n, 1) * sizeof(RuleRank));
 	for (i = 0; i < n; i++)
+		ranks[i] = (RuleRank){DatumGetInt32(plan_datum(i, 8)), *DatumGetUUIDP(plan_datum(i, 9)), i};
+	qsort(ranks, n, sizeof(RuleRank), compare_ranks);
+	for (k = 0; k < n; k++)
 	{
-		NullableDatum percent = plan_value(i, 6);
-		NullableDatum amount = plan_value(i, 7);
+		NullableDatum percent;
+		NullableDatum amount;
 
+		i = ranks[k].row;
+		percent = plan_value(i, 6);
+		amount = plan_value(i, 7);
 		if (strcmp(plan_text(i, 1), "quantity") == 0)
 		{
 			if (step->name == NULL)
@@ -494,22 +550,20 @@ item_taxes(PriceItem *item)
 /* The whole */
 
 static VendorPricing
-vendor_read(const pg_uuid_t *vendor_id, const pg_uuid_t *customer_id)
+vendor_read(const Product *product, const pg_uuid_t *customer_id)
 {
 	VendorPricing vendor = {.deposit = "none"};
 
-	if (plan_read(&vendor_pricing, VALUE(UUIDPGetDatum(vendor_id)),
-				  VALUE_OR_NULL(UUIDPGetDatum(customer_id), customer_id == NULL)) == 0)
-		return vendor;
-	vendor.has_rules = DatumGetBool(plan_datum(0, 1));
-	vendor.has_taxes = DatumGetBool(plan_datum(0, 2));
-	if (!plan_value(0, 3).isnull)
-		vendor.group_percent = millionths(plan_datum(0, 3));
-	if (!plan_value(0, 4).isnull)
+	vendor.has_rules = DatumGetBool(priced(product, COL_HAS_RULES).value);
+	vendor.has_taxes = DatumGetBool(priced(product, COL_HAS_TAXES).value);
+	if (customer_id != NULL &&
+		plan_read(&group_of, VALUE(UUIDPGetDatum(&product->vendor_id)), VALUE(UUIDPGetDatum(customer_id))) > 0)
+		vendor.group_percent = millionths(plan_datum(0, 1));
+	if (!priced(product, COL_VENDOR_DEPOSIT).isnull)
 	{
-		vendor.deposit = plan_text(0, 4);
-		vendor.deposit_percent = millionths(plan_datum(0, 5));
-		vendor.waiver_percent = millionths(plan_datum(0, 6));
+		vendor.deposit = TextDatumGetCString(priced(product, COL_VENDOR_DEPOSIT).value);
+		vendor.deposit_percent = millionths(priced(product, COL_DEPOSIT_PERCENT).value);
+		vendor.waiver_percent = millionths(priced(product, COL_WAIVER_PERCENT).value);
 	}
 	return vendor;
 }
@@ -521,7 +575,7 @@ vendor_read(const pg_uuid_t *vendor_id, const pg_uuid_t *customer_id)
 void
 price_items(PriceItem *items, int n, PriceOrder *order)
 {
-	VendorPricing vendor = vendor_read(&items[0].product->vendor_id, order->customer_id);
+	VendorPricing vendor = vendor_read(items[0].product, order->customer_id);
 	Minor		  insurable = 0;
 	Minor		  fixed_deposit = 0;
 	int			  i;

@@ -19,6 +19,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/datetime.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -46,6 +47,18 @@ write_timestamp(StringInfo out, TimestampTz at)
 		appendStringInfoString(out, "null");
 	else
 		appendStringInfo(out, "\"%s\"", period_time_text(at));
+}
+
+/* write_date writes YYYY-MM-DD, whatever DateStyle says. */
+static void
+write_date(StringInfo out, Datum value)
+{
+	char text[MAXDATELEN + 1];
+
+	if (DATE_NOT_FINITE(DatumGetDateADT(value)))
+		appendStringInfoString(out, "null");
+	else
+		appendStringInfo(out, "\"%s\"", JsonEncodeDateTime(text, value, DATEOID, NULL));
 }
 
 static void
@@ -126,6 +139,9 @@ json_write(StringInfo out, Datum value, bool isnull, Oid type)
 			return;
 		case TIMESTAMPTZOID:
 			write_timestamp(out, DatumGetTimestampTz(value));
+			return;
+		case DATEOID:
+			write_date(out, value);
 			return;
 		case BOOLOID:
 			appendStringInfoString(out, DatumGetBool(value) ? "true" : "false");

@@ -20,7 +20,7 @@ secret_fill(unsigned char *to, int n)
 char *
 secret_text(int n)
 {
-	static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789_";
+	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
 	unsigned char	 *bytes = palloc(n);
 	char			 *text = palloc(n + 1);
 	int				  i;

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * auth.c
- *	  Access tokens: who is calling.
+ *	  Access tokens: who is calling, and what a caller may call.
  *
- * Owns the keys.  A token is a JWT (RFC 7519) of the one form that
+ * Owns the keys, and the numbers of the tags that scopes are made of.  A token is a JWT (RFC 7519) of the one form that
  * auth_mint() gives it: HS256, type at+jwt (RFC 9068), nothing else in its
  * header; or, if a JWKS names public keys, of RS256 or EdDSA with the name
  * of one of them.  libjwt is of no use here, since it insists on the type "JWT",
@@ -39,6 +39,8 @@
 #define MAX_SECRETS		  2
 #define MAX_PUBLIC_KEYS	  16
 #define RSA_LEAST_BITS	  2048
+#define OTHER_TAGS		  63 /* the number of all tags beyond the first ones; only the scope * reaches them */
+#define ALL_TAGS		  UINT64_MAX
 
 /* a public key of somebody who signs tokens beside us */
 typedef struct PublicKey
@@ -356,7 +358,8 @@ read_claims(const json_t *claims, Actor *actor)
 	actor->issued_at = issued ? json_integer_value(issued) : 0;
 	actor->expires_at = json_integer_value(expires);
 	actor->key_id[0] = '\0';
-	actor->may_read = actor->may_write = true;
+	actor->may_read = actor->may_write = ALL_TAGS;
+	actor->rate_limit = 0;
 	actor->known = true;
 	return AUTH_VALID;
 }
@@ -388,10 +391,58 @@ auth_verify(const char *header, size_t len, Actor *actor)
 	return result;
 }
 
+/* auth_tag is the number of a tag, the same as long as the program runs. */
+int
+auth_tag(const char *tag, size_t len)
+{
+	static pthread_mutex_t tag_lock = PTHREAD_MUTEX_INITIALIZER;
+	static char			  *tags[OTHER_TAGS];
+	static int			   ntags;
+	int					   number = 0;
+
+	pthread_mutex_lock(&tag_lock);
+	while (number < ntags && (strlen(tags[number]) != len || memcmp(tags[number], tag, len) != 0))
+		number++;
+	if (number == ntags && ntags < OTHER_TAGS && (tags[number] = strndup(tag, len)) != NULL)
+		ntags++;
+	else if (number == ntags)
+		number = OTHER_TAGS;
+	pthread_mutex_unlock(&tag_lock);
+	return number;
+}
+
+/* auth_set_scopes reads the scopes of an API key, like "orders:read *:write". What it does not know allows nothing. */
+void
+auth_set_scopes(Actor *actor, const char *scopes)
+{
+	actor->may_read = actor->may_write = 0;
+	while (*scopes != '\0')
+	{
+		size_t	 len = strcspn(scopes, " ");
+		size_t	 tag_len = strcspn(scopes, ": ");
+		uint64_t bits = ALL_TAGS;
+
+		if (tag_len != 1 || *scopes != '*')
+		{
+			int number = auth_tag(scopes, tag_len);
+
+			bits = number == OTHER_TAGS ? 0 : (uint64_t) 1 << number;
+		}
+		if (len - tag_len == strlen(":read") && memcmp(scopes + tag_len, ":read", len - tag_len) == 0)
+			actor->may_read |= bits;
+		else if (len - tag_len == strlen(":write") && memcmp(scopes + tag_len, ":write", len - tag_len) == 0)
+			actor->may_write |= bits;
+		scopes += len + strspn(scopes + len, " ");
+	}
+}
+
+/* auth_allows decides by scopes and roles who may call an endpoint. */
 bool
 auth_allows(const Endpoint *endpoint, const Actor *actor)
 {
-	if (actor->known && !(endpoint->method == METHOD_GET ? actor->may_read : actor->may_write))
+	uint64_t may = endpoint->method == METHOD_GET ? actor->may_read : actor->may_write;
+
+	if (actor->known && !(may >> endpoint->tag & 1))
 		return false;
 	if (endpoint->is_public || (endpoint->any_user && actor->known))
 		return true;

@@ -23,7 +23,8 @@ buffer_init(Buffer *buffer, struct st_h2o_mem_pool_t *pool, size_t capacity)
 	buffer->data = pool ? h2o_mem_alloc_pool(pool, capacity) : h2o_mem_alloc(capacity);
 }
 
-static void
+/* buffer_reserve makes room for so many bytes more. */
+void
 buffer_reserve(Buffer *buffer, size_t more)
 {
 	size_t capacity = buffer->capacity;
@@ -42,28 +43,6 @@ buffer_reserve(Buffer *buffer, size_t more)
 	else
 		buffer->data = h2o_mem_realloc(buffer->data, capacity);
 	buffer->capacity = capacity;
-}
-
-void
-buffer_append(Buffer *buffer, const char *data, size_t len)
-{
-	if (len == 0)
-		return;
-	buffer_reserve(buffer, len);
-	memcpy(buffer->data + buffer->len, data, len);
-	buffer->len += len;
-}
-
-void
-buffer_append_text(Buffer *buffer, const char *text)
-{
-	buffer_append(buffer, text, strlen(text));
-}
-
-void
-buffer_append_char(Buffer *buffer, char c)
-{
-	buffer_append(buffer, &c, 1);
 }
 
 void

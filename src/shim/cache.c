@@ -228,7 +228,7 @@ cache_find(const char *target, size_t len, uint64_t now)
 	return entry;
 }
 
-static const char *
+static char *
 put(CacheEntry *entry, size_t *used, const char *data, size_t len)
 {
 	char *copy = entry->data + *used;
@@ -244,13 +244,15 @@ put(CacheEntry *entry, size_t *used, const char *data, size_t len)
 void
 cache_store(const CacheAnswer *answer, const CacheStamp *stamp, uint64_t now, int seconds)
 {
-	size_t size = sizeof(CacheEntry) + answer->target_len + answer->body_len + answer->packed_len + answer->headers_len;
+	size_t		size = sizeof(CacheEntry) + answer->target_len + answer->body_len + answer->headers_len;
 	uint64_t	hash = hash_bytes(answer->target, answer->target_len, KIND_TARGET);
 	CacheShard *shard = &shards[hash % SHARDS];
 	CacheEntry *entry;
 	CacheEntry *old;
 	size_t		used = 0;
 
+	for (int i = 0; i < PACKING_COUNT; i++)
+		size += answer->packed[i].len;
 	if (size > shard_limit / 4 || !cache_stamp_is_good(stamp))
 		return;
 	entry = h2o_mem_alloc(size);
@@ -266,8 +268,11 @@ cache_store(const CacheAnswer *answer, const CacheStamp *stamp, uint64_t now, in
 	entry->target_len = answer->target_len;
 	entry->body = put(entry, &used, answer->body, answer->body_len);
 	entry->body_len = answer->body_len;
-	entry->packed = put(entry, &used, answer->packed, answer->packed_len);
-	entry->packed_len = answer->packed_len;
+	for (int i = 0; i < PACKING_COUNT; i++)
+	{
+		entry->packed[i].data = put(entry, &used, answer->packed[i].data, answer->packed[i].len);
+		entry->packed[i].len = answer->packed[i].len;
+	}
 	entry->headers = put(entry, &used, answer->headers, answer->headers_len);
 	entry->headers_len = answer->headers_len;
 

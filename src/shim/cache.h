@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "catalog.h"
+#include "pack.h"
 #include "router.h"
 
 #define CACHE_MAX_TAGS 8
@@ -43,9 +44,8 @@ typedef struct CacheEntry
 	size_t			   target_len;
 	const char		  *body;
 	size_t			   body_len;
-	const char		  *packed; /* the same by gzip, or NULL */
-	size_t			   packed_len;
-	const char		  *headers; /* lines of the database, or NULL */
+	Packed			   packed[PACKING_COUNT]; /* the same in the other forms, or NULL */
+	const char		  *headers;				  /* lines of the database, or NULL */
 	size_t			   headers_len;
 	char			   data[];
 } CacheEntry;
@@ -58,8 +58,7 @@ typedef struct CacheAnswer
 	const char *etag;
 	const char *body;
 	size_t		body_len;
-	const char *packed;
-	size_t		packed_len;
+	Packed		packed[PACKING_COUNT];
 	const char *headers;
 	size_t		headers_len;
 } CacheAnswer;

@@ -20,11 +20,12 @@
 #include <time.h>
 
 #include "bind.h"
+#include "download.h"
 #include "hash.h"
 #include "log.h"
 #include "metrics.h"
-#include "pack.h"
 #include "respond.h"
+#include "upload.h"
 
 #define PATH_MAX_LENGTH 8192
 #define MAX_RETRIES		3
@@ -35,6 +36,7 @@
 #define ACTOR_KEY_LIFE	(365 * 86400) /* an API key has no time of its own */
 #define KIND_LIMIT		16
 #define KIND_WRITER		5
+#define KIND_KEY_LIMIT	6
 
 /* the columns of every endpoint's statement */
 #define COLUMN_BODY		1
@@ -42,27 +44,30 @@
 #define COLUMN_COUNT	3
 
 static const char key_sql[] =
-	"SELECT key_id, user_id, role, vendor_id, scopes, seconds_left FROM rental.api_key_verify($1::bytea)";
+	"SELECT key_id, user_id, role, vendor_id, array_to_string(scopes, ' '), seconds_left, rate_limit"
+	" FROM rental.api_key_verify($1::bytea)";
 
 static int				trusted_hops;
+static size_t			max_body;
 static _Atomic uint32_t last_writes[WRITERS]; /* by caller, in seconds */
 
-static void call_submit(Call *call);
 static void call_continue(Call *call);
 static bool answer_from_cache(Call *call);
 static void note_write(Call *call);
 
 void
-call_context_init(CallContext *context, h2o_loop_t *loop)
+call_context_init(CallContext *context, h2o_context_t *http)
 {
-	h2o_timeout_init(loop, &context->retry_delay, RETRY_DELAY);
-	h2o_linklist_init_anchor(&context->fills);
+	h2o_timeout_init(http->loop, &context->retry_delay, RETRY_DELAY);
+	fill_thread_init(&context->fills, http->queue);
+	store_thread_init(&context->store, http->queue);
 }
 
 void
-call_configure(int hops)
+call_configure(int hops, size_t bytes)
 {
 	trusted_hops = hops;
+	max_body = bytes;
 }
 
 /* next_random is xorshift128+: for request ids, never for secrets. */
@@ -234,22 +239,50 @@ set_client(Call *call)
 		believe_proxies(call);
 }
 
+/* end_fill: the call fetches nothing for others any more. */
+static void
+end_fill(Call *call)
+{
+	Fill *fill = call->fill;
+
+	call->fill = NULL;
+	if (fill)
+		fill_end(&call->context->fills, fill);
+}
+
+/* on_filled: what the call waited for is in the cache; or it is not, and the call asks for itself. */
+static void
+on_filled(FillWait *wait)
+{
+	Call *call = H2O_STRUCT_FROM_MEMBER(Call, waiting, wait);
+
+	if (!answer_from_cache(call))
+		call_submit(call);
+}
+
+/* on_early: the client sends on, or leaves; that is for after the answer. */
+static void
+on_early(h2o_socket_t *socket, const char *err)
+{
+	h2o_socket_read_stop(socket);
+}
+
 /*
- * fill_end: the call fetches nothing for others any more. Those who wait are
- * answered from the cache if the answer got there, or ask for themselves.
+ * hold_socket keeps an HTTP/1 connection watched, without reading, while its
+ * request waits for the database. h2o takes it off the watch list for that
+ * time, and putting it off and on again costs two system calls for each
+ * request.
  */
 static void
-fill_end(Call *call)
+hold_socket(Call *call)
 {
-	h2o_linklist_unlink(&call->fill);
-	while (!h2o_linklist_is_empty(&call->waiters))
-	{
-		Call *waiter = H2O_STRUCT_FROM_MEMBER(Call, waiting, call->waiters.next);
+	h2o_conn_t *conn = call->req->conn;
 
-		h2o_linklist_unlink(&waiter->waiting);
-		if (!answer_from_cache(waiter))
-			call_submit(waiter);
-	}
+	if (call->held || call->req->version >= 0x200)
+		return;
+	call->held = conn->callbacks->get_socket(conn);
+	h2o_socket_dont_read(call->held, 1);
+	h2o_socket_read_start(call->held, on_early);
 }
 
 /* call_dispose runs when h2o drops the request, answered or not. */
@@ -261,12 +294,15 @@ call_dispose(void *memory)
 	call->context->in_flight--;
 	metrics_add(METRIC_IN_FLIGHT, -1);
 	h2o_timeout_unlink(&call->retry);
+	/* h2o drops a request before it reads on, and before it closes */
+	if (call->held)
+		h2o_socket_dont_read(call->held, 0);
 	pg_pool_abandon(&call->query);
 	pg_pool_abandon(&call->key_query);
-	if (h2o_linklist_is_linked(&call->waiting))
-		h2o_linklist_unlink(&call->waiting);
-	if (h2o_linklist_is_linked(&call->fill))
-		fill_end(call);
+	PQclear(call->result);
+	if (h2o_linklist_is_linked(&call->waiting.link))
+		h2o_linklist_unlink(&call->waiting.link);
+	end_fill(call);
 	if (call->catalog)
 		catalog_release(call->catalog);
 }
@@ -286,7 +322,6 @@ call_create(h2o_req_t *req, CallContext *context)
 	memset(call, 0, sizeof(*call));
 	context->in_flight++;
 	metrics_add(METRIC_IN_FLIGHT, 1);
-	h2o_linklist_init_anchor(&call->waiters);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	call->req = req;
 	call->context = context;
@@ -307,21 +342,6 @@ call_find(h2o_req_t *req)
 	h2o_iovec_t *slot = h2o_req_getenv(req, H2O_STRLIT("call"), 0);
 
 	return slot ? (Call *) slot->base : NULL;
-}
-
-static void
-result_dispose(void *holder)
-{
-	PQclear(*(PGresult **) holder);
-}
-
-/* keep_result ties a result to the request, so that its text can be sent as it is. */
-static void
-keep_result(Call *call, PGresult *result)
-{
-	PGresult **holder = h2o_mem_alloc_shared(&call->req->pool, sizeof(*holder), result_dispose);
-
-	*holder = result;
 }
 
 static void
@@ -473,6 +493,7 @@ answer_from_cache(Call *call)
 	CacheEntry	 **holder;
 	AnswerOptions  options = {{NULL, 0}, "application/json", NULL};
 	Representation representation = {.shared = true, .cache = "HIT"};
+	const Packed  *packed;
 
 	if (entry == NULL)
 		return false;
@@ -482,8 +503,9 @@ answer_from_cache(Call *call)
 	read_headers(call, h2o_iovec_init(entry->headers, entry->headers_len), &options);
 	representation.content_type = options.content_type;
 	representation.body = h2o_iovec_init(entry->body, entry->body_len);
-	if (entry->packed && respond_packs(call))
-		representation.packed = h2o_iovec_init(entry->packed, entry->packed_len);
+	representation.packing = respond_packing(call);
+	packed = &entry->packed[representation.packing];
+	representation.packed = h2o_iovec_init(packed->data, packed->len);
 	representation.etag = entry->etag;
 	representation.age = (now_of(call) - entry->stored_at) / 1000;
 	respond_representation(call, &representation);
@@ -496,35 +518,44 @@ packed_dispose(void *holder)
 	free(*(char **) holder);
 }
 
-/* answer_representation answers a GET, and keeps the answer if others may have it. */
+/* pack makes one of the other forms of a body, which lives as long as the request. */
+static Packed
+pack(Call *call, Packing packing, h2o_iovec_t body)
+{
+	Packed packed = pack_body(packing, call->cacheable, body.base, body.len);
+
+	if (packed.data)
+		*(char **) h2o_mem_alloc_shared(&call->req->pool, sizeof(char *), packed_dispose) = packed.data;
+	return packed;
+}
+
+/* answer_representation answers a GET, and keeps the answer in all its forms if others may have it. */
 static void
 answer_representation(Call *call, h2o_iovec_t body, h2o_iovec_t headers, const char *content_type)
 {
-	bool		   packs = respond_packs(call);
+	CacheAnswer	   answer = {.target = call->target, .target_len = call->target_len};
+	Packing		   packing = respond_packing(call);
 	char		  *etag = h2o_mem_alloc_pool(&call->req->pool, 40);
 	Representation representation = {
-		.content_type = content_type, .body = body, .etag = etag, .shared = call->cacheable};
-	size_t packed_len = 0;
-	char  *packed = packs || call->cacheable ? pack_gzip(body.base, body.len, &packed_len) : NULL;
+		.content_type = content_type, .body = body, .packing = packing, .etag = etag, .shared = call->cacheable};
 
 	respond_etag(body, etag);
-	if (packed)
+	for (int i = PACKING_GZIP; i < PACKING_COUNT; i++)
 	{
-		char **holder = h2o_mem_alloc_shared(&call->req->pool, sizeof(*holder), packed_dispose);
-
-		*holder = packed;
-		if (packs)
-			representation.packed = h2o_iovec_init(packed, packed_len);
+		if (call->cacheable || i == (int) packing)
+			answer.packed[i] = pack(call, (Packing) i, body);
 	}
+	representation.packed = h2o_iovec_init(answer.packed[packing].data, answer.packed[packing].len);
 	if (call->cacheable)
 	{
-		CacheAnswer answer = {call->target, call->target_len, etag,			body.base,	body.len,
-							  packed,		packed_len,		  headers.base, headers.len};
-
+		answer.etag = etag;
+		answer.body = body.base;
+		answer.body_len = body.len;
+		answer.headers = headers.base;
+		answer.headers_len = headers.len;
 		representation.cache = "MISS";
 		cache_store(&answer, &call->stamp, now_of(call), call->endpoint->cache_seconds);
-		if (h2o_linklist_is_linked(&call->fill))
-			fill_end(call);
+		end_fill(call);
 	}
 	respond_representation(call, &representation);
 }
@@ -548,8 +579,9 @@ answer_refusal(Call *call, char *refused)
 	respond_problem(call, &(Problem){entry->status, entry->name, entry->title, message, NULL, 0});
 }
 
-static void
-answer_result(Call *call, PGresult *result)
+/* call_answer answers with what the statement returned. */
+void
+call_answer(Call *call, PGresult *result)
 {
 	AnswerOptions options = {{NULL, 0}, "application/json", NULL};
 	h2o_iovec_t	  headers;
@@ -582,6 +614,11 @@ answer_result(Call *call, PGresult *result)
 	else if (call->endpoint->stream)
 	{
 		stream_open(call, parts[0].base, nparts > 0 ? parts[0].len : 0);
+		return;
+	}
+	else if (call->endpoint->download)
+	{
+		download_answer(call, nparts > 0 ? parts[0].base : "", nparts > 0 ? parts[0].len : 0);
 		return;
 	}
 	else if (nparts > 0 && call->endpoint->status == 200 && options.claims.base == NULL)
@@ -732,8 +769,8 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 {
 	Call *call = H2O_STRUCT_FROM_MEMBER(Call, query, query);
 
-	if (result)
-		keep_result(call, result);
+	PQclear(call->result);
+	call->result = result;
 	if (may_retry(call, outcome, result))
 	{
 		metrics_add(METRIC_RETRIES, 1);
@@ -743,16 +780,24 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 	switch (outcome)
 	{
 		case PG_ANSWERED:
-			if (PQresultStatus(result) == PGRES_TUPLES_OK)
-				answer_result(call, result);
-			else
+			if (PQresultStatus(result) != PGRES_TUPLES_OK)
+			{
+				if (call->upload)
+					upload_refuse(call);
 				answer_error(call, result);
+			}
+			else if (call->upload)
+				upload_keep(call, result);
+			else
+				call_answer(call, result);
 			break;
 		case PG_LOST:
 			respond_error(call, ERROR_unavailable, NULL,
 						  "the database went away; whether the request was done is not known");
 			break;
 		case PG_NOT_STARTED:
+			if (call->upload)
+				upload_refuse(call);
 			respond_error(call, ERROR_unavailable, NULL, "the database is too busy");
 			break;
 		case PG_TIMED_OUT:
@@ -761,7 +806,8 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 	}
 }
 
-static void
+/* call_submit sends the query of a call whose values are complete. */
+void
 call_submit(Call *call)
 {
 	const Endpoint *endpoint = call->endpoint;
@@ -773,12 +819,17 @@ call_submit(Call *call)
 	call->query.statement.sql = endpoint->sql;
 	call->query.statement.number = endpoint->number;
 	call->query.statement.generation = call->catalog->generation;
+	/* it begins by saying who calls, so it finds nothing of its neighbours' */
+	call->query.statement.shares = endpoint->is_stable;
 	call->query.values = call->values;
 	call->query.nvalues = endpoint->context + endpoint->nargs;
 	call->query.done = on_query_done;
+	hold_socket(call);
 	if ((reads_replica(call) && pg_pool_submit(call->context->pools[POOL_REPLICA], &call->query)) ||
 		pg_pool_submit(call->context->pools[endpoint->pool], &call->query))
 		return;
+	if (call->upload)
+		upload_refuse(call);
 	respond_error(call, ERROR_unavailable, NULL, "the database is not available or too busy");
 }
 
@@ -844,7 +895,19 @@ refuse_credentials(Call *call, AuthResult result)
 		respond_error(call, ERROR_invalid_token, NULL, "the access token or API key is not valid");
 }
 
-/* limit_request takes a request from the caller's bucket of the endpoint's class.  False: answered. */
+static bool
+refuse_limited(Call *call, const char *detail)
+{
+	metrics_add(METRIC_LIMITED, 1);
+	respond_problem(call, &(Problem){429, error_entry(ERROR_rate_limited)->name, error_entry(ERROR_rate_limited)->title,
+									 detail, NULL, call->limit.retry_after});
+	return false;
+}
+
+/*
+ * limit_request takes a request from the caller's bucket of the endpoint's
+ * class, or from that of an API key with a limit of its own.  False: answered.
+ */
 static bool
 limit_request(Call *call)
 {
@@ -853,6 +916,14 @@ limit_request(Call *call)
 	size_t		 len = strlen(who);
 	int class = call->endpoint->limit;
 
+	if (actor->known && actor->rate_limit > 0)
+	{
+		limit_take_own(actor->rate_limit, hash_bytes(actor->key_id, strlen(actor->key_id), KIND_KEY_LIMIT),
+					   &call->limit);
+		if (call->limit.allowed)
+			return true;
+		return refuse_limited(call, "the limit of this API key is used up");
+	}
 	if (class < 0)
 		return true;
 	if (actor->known)
@@ -865,10 +936,7 @@ limit_request(Call *call)
 	limit_take(class, hash_bytes(who, len, (uint64_t) (KIND_LIMIT + class)), &call->limit);
 	if (call->limit.allowed)
 		return true;
-	metrics_add(METRIC_LIMITED, 1);
-	respond_problem(call, &(Problem){429, error_entry(ERROR_rate_limited)->name, error_entry(ERROR_rate_limited)->title,
-									 "the limit of this class of requests is used up", NULL, call->limit.retry_after});
-	return false;
+	return refuse_limited(call, "the limit of this class of requests is used up");
 }
 
 static void
@@ -883,23 +951,18 @@ on_key_verified(PgQuery *query, PgOutcome outcome, PGresult *result)
 		refuse_credentials(call, AUTH_INVALID);
 	else
 	{
-		const char *scopes = PQgetvalue(result, 0, 4);
-
 		strncpy(actor->key_id, PQgetvalue(result, 0, 0), UUID_LENGTH);
 		strncpy(actor->user_id, PQgetvalue(result, 0, 1), UUID_LENGTH);
 		strncpy(actor->role, PQgetvalue(result, 0, 2), ROLE_MAX_LENGTH);
 		strncpy(actor->vendor_id, PQgetvalue(result, 0, 3), UUID_LENGTH);
-		actor->may_read = strstr(scopes, "read") != NULL;
-		actor->may_write = strstr(scopes, "write") != NULL;
+		auth_set_scopes(actor, PQgetvalue(result, 0, 4));
+		actor->rate_limit = PQgetisnull(result, 0, 6) ? 0 : atoi(PQgetvalue(result, 0, 6));
 		actor->expires_at = actor->issued_at + ACTOR_KEY_LIFE;
 		actor->known = true;
-		if (revoke_applies(actor))
-			refuse_credentials(call, AUTH_INVALID);
-		else
-		{
+		/* a revocation of the same second may be older or newer than this answer: it stands, but is not kept */
+		if (!revoke_applies(actor))
 			key_cache_store(call->key_hash, actor, PQgetisnull(result, 0, 5) ? -1 : atof(PQgetvalue(result, 0, 5)));
-			call_continue(call);
-		}
+		call_continue(call);
 	}
 	PQclear(result);
 }
@@ -1037,9 +1100,9 @@ fingerprint(Call *call, h2o_iovec_t body)
 	return text;
 }
 
-/* set_condition fills what follows: on what condition the work is to be done.  False: answered. */
-static bool
-set_condition(Call *call, h2o_iovec_t body)
+/* call_set_condition fills what follows: on what condition the work is to be done.  False: answered. */
+bool
+call_set_condition(Call *call, h2o_iovec_t body)
 {
 	const char **values = call->values + CALLER_ARGUMENTS;
 	bool		 is_post = call->endpoint->method == METHOD_POST;
@@ -1110,33 +1173,36 @@ find_endpoint(Call *call, h2o_iovec_t path)
 	return false;
 }
 
-/*
- * look_into_cache answers from memory, or lets the call wait for another one
- * that fetches the same, or makes it the one that fetches.  True: the call
- * needs no query of its own now.
- */
+/* look_into_cache answers from memory.  True: it did. */
 static bool
 look_into_cache(Call *call)
 {
 	call->cacheable = call->endpoint->cache_seconds > 0 && !call->actor.known && cache_is_on();
-	if (!call->cacheable)
-		return false;
-	if (answer_from_cache(call))
-		return true;
-	for (h2o_linklist_t *link = call->context->fills.next; link != &call->context->fills; link = link->next)
-	{
-		Call *other = H2O_STRUCT_FROM_MEMBER(Call, fill, link);
+	return call->cacheable && answer_from_cache(call);
+}
 
-		if (other->target_len == call->target_len && memcmp(other->target, call->target, call->target_len) == 0 &&
-			other->catalog == call->catalog && cache_stamp_is_good(&other->stamp))
-		{
-			metrics_add(METRIC_CACHE_JOINED, 1);
-			h2o_linklist_insert(&other->waiters, &call->waiting);
-			return false;
-		}
+/* begin_fill lets the call fetch what the cache has not.  False: it need not, or waits for another one that does. */
+static bool
+begin_fill(Call *call)
+{
+	FillKey key = {.target = call->target, .target_len = call->target_len, .catalog = call->catalog};
+
+	cache_stamp(call->endpoint, &call->route, &key.stamp);
+	call->waiting.done = on_filled;
+	call->fill = fill_begin(&call->context->fills, &key, &call->waiting);
+	if (call->fill == NULL)
+	{
+		metrics_add(METRIC_CACHE_JOINED, 1);
+		return false;
+	}
+	/* another thread may just have finished */
+	if (answer_from_cache(call))
+	{
+		end_fill(call);
+		return false;
 	}
 	metrics_add(METRIC_CACHE_MISSES, 1);
-	return false;
+	return true;
 }
 
 /* call_continue goes on when it is known who calls. */
@@ -1147,12 +1213,15 @@ call_continue(Call *call)
 	h2o_iovec_t body;
 	BindError	error;
 
-	if (!limit_request(call) || !is_allowed(call) || !take_body(call, &body) || look_into_cache(call))
+	if (!limit_request(call) || !is_allowed(call))
+		return;
+	body = h2o_iovec_init(NULL, 0);
+	if (call->endpoint->upload_field ? !upload_take(call) : !take_body(call, &body) || look_into_cache(call))
 		return;
 	call->values =
 		h2o_mem_alloc_pool(&req->pool, sizeof(char *) * (size_t) (call->endpoint->context + call->endpoint->nargs));
 	set_context(call);
-	if (!set_condition(call, body))
+	if (call->endpoint->upload_field == NULL && !call_set_condition(call, body))
 		return;
 	if (!bind_arguments(&req->pool, call->endpoint, &call->route, call->query_string, body,
 						call->values + call->endpoint->context, &error))
@@ -1160,11 +1229,20 @@ call_continue(Call *call)
 		respond_error(call, error.code, error.field, "%s", error.message);
 		return;
 	}
-	if (h2o_linklist_is_linked(&call->waiting))
-		return;
-	if (call->cacheable)
-		h2o_linklist_insert(&call->context->fills, &call->fill);
-	call_submit(call);
+	if (call->upload)
+		upload_store(call);
+	else if (!call->cacheable || begin_fill(call))
+		call_submit(call);
+}
+
+/* body_fits: where uploads are taken, libh2o reads more than other endpoints may get.  False: answered. */
+static bool
+body_fits(Call *call)
+{
+	if (call->endpoint->upload_field || call->req->entity.len <= max_body)
+		return true;
+	respond_error(call, ERROR_payload_too_large, NULL, "the body is larger than this server takes");
+	return false;
 }
 
 /* call_run takes a request all the way; the answer comes now or later. */
@@ -1190,6 +1268,6 @@ call_run(Call *call)
 		call->query_string = h2o_iovec_init(mark + 1, (size_t) (path.base + path.len - mark - 1));
 		path.len = (size_t) (mark - path.base);
 	}
-	if (find_endpoint(call, path))
+	if (find_endpoint(call, path) && body_fits(call))
 		authenticate(call);
 }

@@ -17,23 +17,28 @@
 #include "auth.h"
 #include "cache.h"
 #include "catalog.h"
+#include "fill.h"
 #include "limit.h"
 #include "pg_pool.h"
 #include "revoke.h"
 #include "router.h"
+#include "store.h"
 #include "stream.h"
+#include "usage.h"
 
 #define REQUEST_ID_MAX_LENGTH 64
 
 /* what the calls of one thread share */
 typedef struct CallContext
 {
-	PgPool		  *pools[POOL_COUNT];
-	Catalog		  *catalog; /* the one in use, or NULL before the first has been read */
-	h2o_timeout_t  retry_delay;
-	h2o_linklist_t fills; /* calls that fetch what the cache shall hold */
-	StreamHub	  *streams;
-	int			   in_flight;
+	PgPool		 *pools[POOL_COUNT];
+	Catalog		 *catalog; /* the one in use, or NULL before the first has been read */
+	h2o_timeout_t retry_delay;
+	FillThread	  fills; /* what is fetched for the cache, and who waits */
+	StreamHub	 *streams;
+	Usage		 *usage;
+	StoreThread	  store; /* for files that are uploaded */
+	int			  in_flight;
 } CallContext;
 
 typedef struct Call
@@ -52,7 +57,9 @@ typedef struct Call
 	uint64_t			started; /* nanoseconds */
 	bool				is_head;
 	const char		  **values; /* $1 onward */
+	h2o_socket_t	   *held;	/* watched while the database works */
 	PgQuery				query;
+	PGresult		   *result;	   /* its text is sent as it is, so it lives as long as the request */
 	PgQuery				key_query; /* verifies an API key */
 	const char		   *key_values[1];
 	unsigned char		key_hash[KEY_HASH_LENGTH];
@@ -60,18 +67,21 @@ typedef struct Call
 	LimitState			limit;
 	bool				cacheable;
 	CacheStamp			stamp;
-	h2o_linklist_t		fill;	 /* among those of its thread */
-	h2o_linklist_t		waiters; /* calls that wait for the same */
-	h2o_linklist_t		waiting; /* among another call's waiters */
+	Fill			   *fill;	 /* what it fetches for others as well, or NULL */
+	FillWait			waiting; /* for what another call fetches */
 	int					attempts;
+	struct Upload	   *upload; /* the file that came with it, or NULL */
 	h2o_timeout_entry_t retry;
 } Call;
 
-extern void	 call_context_init(CallContext *context, h2o_loop_t *loop);
+extern void	 call_context_init(CallContext *context, h2o_context_t *http);
 extern Call *call_create(h2o_req_t *req, CallContext *context);
-extern void	 call_configure(int trusted_hops);
+extern void	 call_configure(int trusted_hops, size_t max_body);
+extern void	 call_submit(Call *call);
+extern bool	 call_set_condition(Call *call, h2o_iovec_t body);
 extern void	 request_id_make(char id[REQUEST_ID_MAX_LENGTH + 1]);
 extern Call *call_find(h2o_req_t *req);
 extern void	 call_run(Call *call);
+extern void	 call_answer(Call *call, PGresult *result);
 
 #endif

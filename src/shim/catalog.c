@@ -19,6 +19,7 @@
 #include <h2o/memory.h>
 #include <jansson.h>
 
+#include "auth.h"
 #include "cache.h"
 #include "limit.h"
 #include "metrics.h"
@@ -146,8 +147,22 @@ catalog_refresh(Catalog **slot)
 	pthread_mutex_unlock(&current_lock);
 }
 
+/* is_of_file: the arguments of an upload that describe the file. */
+static bool
+is_of_file(const char *name)
+{
+	static const char *const names[] = {"file", "file_size", "file_type", "file_name"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		if (strcmp(names[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static const char *
-add_argument(Catalog *catalog, Argument *arg, json_t *description)
+add_argument(Catalog *catalog, const Endpoint *endpoint, Argument *arg, json_t *description)
 {
 	const char *name = json_string_value(json_object_get(description, "name"));
 	const char *type = json_string_value(json_object_get(description, "type"));
@@ -167,6 +182,7 @@ add_argument(Catalog *catalog, Argument *arg, json_t *description)
 			arg->type = (ArgumentType) i;
 	}
 	arg->given = arg->array && arg->type == TYPE_TEXT && strcmp(name, "given") == 0;
+	arg->of_file = endpoint->upload_field && is_of_file(name);
 	return NULL;
 }
 
@@ -186,7 +202,7 @@ add_arguments(Catalog *catalog, Endpoint *endpoint, const char *text)
 		endpoint->nargs = (int) count;
 		endpoint->args = catalog_alloc(catalog, count * sizeof(Argument));
 		for (size_t i = 0; i < count && problem == NULL; i++)
-			problem = add_argument(catalog, &endpoint->args[i], json_array_get(list, i));
+			problem = add_argument(catalog, endpoint, &endpoint->args[i], json_array_get(list, i));
 	}
 	json_decref(list);
 	return problem;
@@ -235,6 +251,15 @@ add_cache(Catalog *catalog, Endpoint *endpoint, const CatalogRow *row)
 	json_decref(list);
 	endpoint->cache_seconds = atoi(row->cache_seconds);
 	endpoint->stream = row->stream;
+	endpoint->download = row->download;
+	if (*row->upload_field != '\0')
+		endpoint->upload_field = catalog_strdup(catalog, row->upload_field, strlen(row->upload_field));
+	endpoint->upload_bytes = strtoul(row->upload_bytes, NULL, 10);
+	if (endpoint->upload_field && endpoint->method != METHOD_POST)
+		return "only POST can take a file";
+	if (endpoint->download && endpoint->method != METHOD_GET)
+		return "only GET can answer a file";
+	endpoint->is_stable = row->is_stable;
 	if (count > CACHE_MAX_TAGS)
 		return "it has too many cache tags";
 	if ((endpoint->cache_seconds > 0 || endpoint->stream) && endpoint->method != METHOD_GET)
@@ -274,6 +299,7 @@ catalog_add(Catalog *catalog, const CatalogRow *row)
 
 	endpoint->limit = limit_class(row->rate_class);
 	endpoint->route = metrics_route(row->method, row->path);
+	endpoint->tag = auth_tag(row->tag, strlen(row->tag));
 	if ((problem = add_auth(catalog, endpoint, row->auth)) != NULL ||
 		(problem = add_cache(catalog, endpoint, row)) != NULL ||
 		(problem = add_arguments(catalog, endpoint, row->args)) != NULL ||

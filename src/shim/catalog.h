@@ -54,6 +54,7 @@ typedef struct Argument
 	bool		 array;
 	bool		 required;
 	bool		 given;		   /* filled by the shim: the names of the members of the body */
+	bool		 of_file;	   /* filled by the shim: what is known of an uploaded file */
 	int			 path_segment; /* which segment of the path holds it, or -1 */
 } Argument;
 
@@ -79,11 +80,16 @@ typedef struct Endpoint
 	char		 statement_name[32];
 	int			 limit; /* class of the rate limit, or -1 */
 	int			 route; /* its number in the metrics */
+	int			 tag;	/* its number among scopes */
 	int			 cache_seconds;
 	const char **cache_tags; /* NULL-terminated */
 	bool		 stream;
-	unsigned	 number;  /* among those of its catalog */
-	int			 context; /* arguments before its own */
+	const char	*upload_field; /* of the form, that holds a file; NULL: it takes none */
+	size_t		 upload_bytes; /* at most; 0: as many as the server takes */
+	bool		 download;	   /* the answer names a file */
+	bool		 is_stable;	   /* its calls leave nothing in their transaction */
+	unsigned	 number;	   /* among those of its catalog */
+	int			 context;	   /* arguments before its own */
 	int			 nargs;
 	Argument	*args;
 } Endpoint;
@@ -122,6 +128,11 @@ typedef struct CatalogRow
 	const char *cache_seconds;
 	const char *cache_tags; /* JSON array */
 	bool		stream;
+	const char *upload_field; /* or empty */
+	const char *upload_bytes;
+	bool		download;
+	bool		is_stable;
+	const char *tag;
 } CatalogRow;
 
 extern Catalog	  *catalog_create(const char *version);

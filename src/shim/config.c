@@ -82,6 +82,8 @@ static const Setting settings[] = {
 		   "requests a thread that may wait for a connection of one kind"),
 	NUMBER("RENTAL_MAX_CONNECTIONS", max_connections, "20000", 1, 1000000, "open client connections"),
 	NUMBER("RENTAL_MAX_BODY", max_body, "1048576", 1024, 1 << 28, "bytes of a request body"),
+	TEXT("RENTAL_UPLOAD_DIR", upload_dir, NULL, "directory of what clients upload; without it nothing can be uploaded"),
+	NUMBER("RENTAL_MAX_UPLOAD", max_upload, "10485760", 1024, 1 << 30, "bytes of an upload"),
 	NUMBER("RENTAL_STATEMENT_TIMEOUT", statement_timeout, "5000", 10, 600000, "milliseconds a statement may run"),
 	NUMBER("RENTAL_REQUEST_TIMEOUT", request_timeout, "10000", 10, 600000,
 		   "milliseconds until a request is answered with 503 or 504"),

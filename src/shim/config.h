@@ -36,6 +36,8 @@ typedef struct Config
 	/* of the whole process */
 	int			max_connections;
 	int			max_body;
+	const char *upload_dir;
+	int			max_upload;
 	int			cache_bytes;
 	const char *rate_limits;
 

@@ -25,6 +25,7 @@
 #define SETS		8192
 #define WAYS		8
 #define LOCKS		64
+#define OWN_WINDOW	((uint64_t) 60 * 1000000000)
 
 typedef struct LimitClass
 {
@@ -53,6 +54,11 @@ static pthread_mutex_t locks[LOCKS];
 const char *
 limit_init(const char *text)
 {
+	sets = calloc(SETS, sizeof(*sets)); /* API keys have limits of their own even if classes have none */
+	if (sets == NULL)
+		return "out of memory";
+	for (int i = 0; i < LOCKS; i++)
+		pthread_mutex_init(&locks[i], NULL);
 	if (strcmp(text, "off") == 0)
 		return NULL;
 	while (*text != '\0')
@@ -75,11 +81,6 @@ limit_init(const char *text)
 		nclasses++;
 		text += used + (text[used] == ',' ? 1 : 0);
 	}
-	sets = calloc(SETS, sizeof(*sets));
-	if (sets == NULL)
-		return "out of memory";
-	for (int i = 0; i < LOCKS; i++)
-		pthread_mutex_init(&locks[i], NULL);
 	return NULL;
 }
 
@@ -113,11 +114,9 @@ bucket_find(Bucket *set, uint64_t caller)
 	return oldest;
 }
 
-/* limit_take takes one request from the caller's bucket; caller is a hash that names class and caller. */
-void
-limit_take(int number, uint64_t caller, LimitState *state)
+static void
+take(uint64_t window, uint64_t interval, uint64_t caller, LimitState *state)
 {
-	const LimitClass *class = &classes[number];
 	size_t			set = caller % SETS;
 	struct timespec clock;
 	uint64_t		now;
@@ -130,17 +129,36 @@ limit_take(int number, uint64_t caller, LimitState *state)
 	bucket = bucket_find(sets[set], caller);
 	if (bucket->full_at < now)
 		bucket->full_at = now;
-	state->allowed = bucket->full_at + class->interval <= now + class->window;
+	state->allowed = bucket->full_at + interval <= now + window;
 	if (state->allowed)
-		bucket->full_at += class->interval;
+		bucket->full_at += interval;
 	ahead = bucket->full_at - now;
 	pthread_mutex_unlock(&locks[set % LOCKS]);
 
+	state->remaining = (int) ((window - ahead) / interval);
+	state->reset = (int) ((ahead + 999999999) / 1000000000);
+	state->retry_after = state->allowed ? 0 : (int) ((ahead + interval - window + 999999999) / 1000000000);
+}
+
+/* limit_take takes one request from the caller's bucket; caller is a hash that names class and caller. */
+void
+limit_take(int number, uint64_t caller, LimitState *state)
+{
+	const LimitClass *class = &classes[number];
+
+	take(class->window, class->interval, caller, state);
 	state->limit = class->limit;
 	state->name = class->name;
 	state->policy = class->policy;
-	state->remaining = (int) ((class->window - ahead) / class->interval);
-	state->reset = (int) ((ahead + 999999999) / 1000000000);
-	state->retry_after =
-		state->allowed ? 0 : (int) ((ahead + class->interval - class->window + 999999999) / 1000000000);
+}
+
+/* limit_take_own does it for a caller with a limit of its own, in requests a minute. */
+void
+limit_take_own(int limit, uint64_t caller, LimitState *state)
+{
+	take(OWN_WINDOW, OWN_WINDOW / (uint64_t) limit, caller, state);
+	snprintf(state->own_policy, sizeof(state->own_policy), "\"key\";q=%d;w=60", limit);
+	state->limit = limit;
+	state->name = "key";
+	state->policy = state->own_policy;
 }

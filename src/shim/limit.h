@@ -21,10 +21,12 @@ typedef struct LimitState
 	int			retry_after; /* seconds, when it is not allowed */
 	const char *policy;		 /* RateLimit-Policy */
 	const char *name;
+	char		own_policy[48]; /* of a limit that is no class's */
 } LimitState;
 
 extern const char *limit_init(const char *classes);
 extern int		   limit_class(const char *name);
 extern void		   limit_take(int class, uint64_t caller, LimitState *state);
+extern void		   limit_take_own(int limit, uint64_t caller, LimitState *state);
 
 #endif

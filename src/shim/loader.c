@@ -45,7 +45,8 @@ static const char revoked_sql[] = "SELECT id, revoked_at::bigint FROM rental.rev
 static const char version_sql[] = "SELECT rental.version()";
 static const char endpoints_sql[] =
 	"SELECT method, path, to_json(auth)::text, status::text, coalesce(rate_class, ''),"
-	" statement, coalesce(args::text, '[]'), cache_seconds::text, to_json(cache_tags)::text, stream"
+	" statement, coalesce(args::text, '[]'), cache_seconds::text, to_json(cache_tags)::text, stream,"
+	" coalesce(upload_field, ''), coalesce(upload_bytes, 0)::text, download, is_stable, tag"
 	" FROM rental.endpoint_catalog()";
 
 static void load(void *data);
@@ -95,10 +96,21 @@ on_endpoints(PgQuery *query, PgOutcome outcome, PGresult *result)
 	catalog = catalog_create(loader->version);
 	for (int i = 0; i < PQntuples(result); i++)
 	{
-		CatalogRow	row = {PQgetvalue(result, i, 0),		  PQgetvalue(result, i, 1), PQgetvalue(result, i, 2),
-						   PQgetvalue(result, i, 3),		  PQgetvalue(result, i, 4), PQgetvalue(result, i, 5),
-						   PQgetvalue(result, i, 6),		  PQgetvalue(result, i, 7), PQgetvalue(result, i, 8),
-						   PQgetvalue(result, i, 9)[0] == 't'};
+		CatalogRow	row = {PQgetvalue(result, i, 0),
+						   PQgetvalue(result, i, 1),
+						   PQgetvalue(result, i, 2),
+						   PQgetvalue(result, i, 3),
+						   PQgetvalue(result, i, 4),
+						   PQgetvalue(result, i, 5),
+						   PQgetvalue(result, i, 6),
+						   PQgetvalue(result, i, 7),
+						   PQgetvalue(result, i, 8),
+						   PQgetvalue(result, i, 9)[0] == 't',
+						   PQgetvalue(result, i, 10),
+						   PQgetvalue(result, i, 11),
+						   PQgetvalue(result, i, 12)[0] == 't',
+						   PQgetvalue(result, i, 13)[0] == 't',
+						   PQgetvalue(result, i, 14)};
 		const char *problem = catalog_add(catalog, &row);
 
 		if (problem)

@@ -4,8 +4,9 @@
  *	  What the server says about itself: JSON lines on standard error.
  *
  * Owns the form of the lines.  Access lines are gathered by each thread and
- * written once per turn of its loop.  Whoever calls must keep tokens,
- * passwords and query values out; nothing here could recognise them.
+ * written once per turn of its loop, or less often under load.  Whoever calls
+ * must keep tokens, passwords and query values out; nothing here could
+ * recognise them.
  *
  *-------------------------------------------------------------------------
  */
@@ -75,22 +76,23 @@ append_start(Buffer *buffer, LogLevel level)
 	buffer_append_char(buffer, '"');
 }
 
-static void
-append_field(Buffer *buffer, const char *name, const char *value, size_t len)
+/* label is the field's name with all that stands before its value */
+#define LABEL(name) ",\"" name "\":"
+
+static inline void
+append_field(Buffer *buffer, const char *label, const char *value, size_t len)
 {
-	buffer_append_text(buffer, ",\"");
-	buffer_append_text(buffer, name);
-	buffer_append_text(buffer, "\":");
+	buffer_append_text(buffer, label);
 	if (value)
 		buffer_append_json(buffer, value, len);
 	else
 		buffer_append_text(buffer, "null");
 }
 
-static void
-append_text_field(Buffer *buffer, const char *name, const char *value)
+static inline void
+append_text_field(Buffer *buffer, const char *label, const char *value)
 {
-	append_field(buffer, name, value, value ? strlen(value) : 0);
+	append_field(buffer, label, value, value ? strlen(value) : 0);
 }
 
 void
@@ -116,8 +118,8 @@ log_message(LogLevel level, const char *request_id, const char *format, ...)
 	}
 	append_start(buffer, level);
 	if (request_id)
-		append_text_field(buffer, "request_id", request_id);
-	append_field(buffer, "message", message, len);
+		append_text_field(buffer, LABEL("request_id"), request_id);
+	append_field(buffer, LABEL("message"), message, len);
 	buffer_append_text(buffer, "}\n");
 	log_flush();
 }
@@ -130,22 +132,22 @@ log_access(const LogAccess *access)
 	if (threshold < LOG_INFO)
 		return;
 	append_start(buffer, LOG_INFO);
-	append_text_field(buffer, "request_id", access->request_id);
+	append_text_field(buffer, LABEL("request_id"), access->request_id);
 	if (access->trace_id)
-		append_text_field(buffer, "trace_id", access->trace_id);
-	append_field(buffer, "method", access->method, access->method_len);
-	append_text_field(buffer, "route", access->route);
-	buffer_append_text(buffer, ",\"status\":");
+		append_text_field(buffer, LABEL("trace_id"), access->trace_id);
+	append_field(buffer, LABEL("method"), access->method, access->method_len);
+	append_text_field(buffer, LABEL("route"), access->route);
+	buffer_append_text(buffer, LABEL("status"));
 	buffer_append_number(buffer, (uint64_t) access->status);
-	buffer_append_text(buffer, ",\"ms\":");
+	buffer_append_text(buffer, LABEL("ms"));
 	buffer_append_number(buffer, access->microseconds / 1000);
 	buffer_append_char(buffer, '.');
 	buffer_append_char(buffer, (char) ('0' + access->microseconds / 100 % 10));
 	buffer_append_char(buffer, (char) ('0' + access->microseconds / 10 % 10));
-	buffer_append_text(buffer, ",\"bytes\":");
+	buffer_append_text(buffer, LABEL("bytes"));
 	buffer_append_number(buffer, access->bytes);
-	append_text_field(buffer, "user", access->user);
-	append_text_field(buffer, "client", access->client);
+	append_text_field(buffer, LABEL("user"), access->user);
+	append_text_field(buffer, LABEL("client"), access->client);
 	buffer_append_text(buffer, "}\n");
 	if (buffer->len >= FLUSH_SIZE)
 		log_flush();

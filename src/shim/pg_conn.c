@@ -4,11 +4,13 @@
  *	  One connection to PostgreSQL in a thread's event loop.
  *
  * Owns the PGconn, the socket that h2o watches for it and the ring of
- * queries in flight.  libpq is always in pipeline mode; each query is
- * followed by a sync of its own, so it is a transaction of its own and its
- * failure touches no neighbour.  A statement is prepared in the same round
- * trip as its first use on a connection.  Never blocks, and never knows what
- * a query means.
+ * queries in flight.  libpq is always in pipeline mode.  A query that is to
+ * be alone is followed by a sync of its own, so it is a transaction of its
+ * own and its failure touches no neighbour.  The others share the next sync,
+ * which saves PostgreSQL a transaction and both sides a system call for each;
+ * those behind one that fails are skipped, and handed back as never run.  A
+ * statement is prepared in the same round trip as its first use on a
+ * connection.  Never blocks, and never knows what a query means.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +28,7 @@ static void on_writable(h2o_socket_t *socket, const char *err);
 void
 pg_conn_init(PgConn *conn)
 {
-	conn->flights = h2o_mem_alloc(conn->depth * sizeof(PgQuery *));
+	conn->flights = h2o_mem_alloc(conn->depth * sizeof(PgFlight));
 }
 
 /*
@@ -71,6 +73,7 @@ pg_conn_close(PgConn *conn)
 {
 	tear_down(conn);
 	conn->head = conn->count = 0;
+	conn->open = false;
 }
 
 /*
@@ -86,11 +89,12 @@ pg_conn_fail(PgConn *conn, const char *reason)
 
 	for (unsigned i = 0; i < count; i++)
 	{
-		lost[i] = conn->flights[(head + i) % conn->depth];
+		lost[i] = conn->flights[(head + i) % conn->depth].query;
 		if (lost[i])
 			lost[i]->conn = NULL;
 	}
 	conn->head = conn->count = 0;
+	conn->open = false;
 	conn->state = PG_CONN_DOWN;
 	conn->on_down(conn, reason);
 	tear_down(conn);
@@ -194,7 +198,7 @@ prepare(PgConn *conn, const PgStatement *statement)
 		if (conn->generation != 0 && !PQsendQueryParams(conn->pg, "DEALLOCATE ALL", 0, NULL, NULL, NULL, NULL, 0))
 			return false;
 		for (unsigned i = 0; i < conn->nprepared; i++)
-			conn->prepared[i] = false;
+			conn->prepared[i] = (PgPrepared){false, false};
 		conn->generation = statement->generation;
 		conn->stale = false;
 	}
@@ -202,14 +206,41 @@ prepare(PgConn *conn, const PgStatement *statement)
 	{
 		unsigned size = (statement->number / 64 + 1) * 64;
 
-		conn->prepared = h2o_mem_realloc(conn->prepared, size * sizeof(bool));
-		memset(conn->prepared + conn->nprepared, 0, (size - conn->nprepared) * sizeof(bool));
+		conn->prepared = h2o_mem_realloc(conn->prepared, size * sizeof(PgPrepared));
+		memset(conn->prepared + conn->nprepared, 0, (size - conn->nprepared) * sizeof(PgPrepared));
 		conn->nprepared = size;
 	}
-	if (conn->prepared[statement->number])
+	if (conn->prepared[statement->number].done)
 		return true;
-	conn->prepared[statement->number] = true;
+	conn->prepared[statement->number].done = true;
 	return PQsendPrepare(conn->pg, statement->name, statement->sql, 0, NULL);
+}
+
+/* is_prepared: the query's statement is ready on this connection. */
+static bool
+is_prepared(const PgConn *conn, const PgStatement *statement)
+{
+	return statement->generation != 0 && statement->generation == conn->generation && !conn->stale &&
+		   statement->number < conn->nprepared && conn->prepared[statement->number].done;
+}
+
+/* pg_conn_is_slow: the query's statement took long the last time. */
+bool
+pg_conn_is_slow(const PgConn *conn, const PgQuery *query)
+{
+	return is_prepared(conn, &query->statement) && conn->prepared[query->statement.number].slow;
+}
+
+/*
+ * may_share: the query may stand in one batch with others. What is slow would
+ * keep the answers before it in the server's buffer, and what has to be
+ * prepared first is more than one statement.
+ */
+static bool
+may_share(const PgConn *conn, const PgQuery *query)
+{
+	return query->statement.shares && !query->alone && is_prepared(conn, &query->statement) &&
+		   !conn->prepared[query->statement.number].slow;
 }
 
 static bool
@@ -218,26 +249,45 @@ send_query(PgConn *conn, PgQuery *query)
 	const PgStatement *statement = &query->statement;
 
 	if (statement->generation == 0)
-	{
-		if (!PQsendQueryParams(conn->pg, statement->sql, query->nvalues, NULL, query->values, NULL, NULL, 0))
-			return false;
-	}
-	else if (!prepare(conn, statement) ||
-			 !PQsendQueryPrepared(conn->pg, statement->name, query->nvalues, query->values, NULL, NULL, 0))
-		return false;
+		return PQsendQueryParams(conn->pg, statement->sql, query->nvalues, NULL, query->values, NULL, NULL, 0);
+	return prepare(conn, statement) &&
+		   PQsendQueryPrepared(conn->pg, statement->name, query->nvalues, query->values, NULL, NULL, 0);
+}
+
+/* send_sync ends the batch of the newest flight, and sends what libpq holds. */
+static bool
+send_sync(PgConn *conn)
+{
+	conn->flights[(conn->head + conn->count - 1) % conn->depth].is_last = true;
+	conn->open = false;
 	return PQpipelineSync(conn->pg) && flush(conn);
 }
 
-/* pg_conn_send puts a query in flight; the caller has seen that there is room. */
+/*
+ * pg_conn_send puts a query in flight; the caller has seen that there is
+ * room, and calls pg_conn_sync before anything is read.
+ */
 void
 pg_conn_send(PgConn *conn, PgQuery *query)
 {
+	bool shares = may_share(conn, query);
+	bool sent = shares || !conn->open || send_sync(conn);
+
 	query->conn = conn;
 	query->slot = (conn->head + conn->count) % conn->depth;
-	conn->flights[query->slot] = query;
+	conn->flights[query->slot] = (PgFlight){query, false};
 	if (conn->count++ == 0)
 		conn->since = h2o_now(conn->loop);
-	if (!send_query(conn, query))
+	conn->open = true;
+	if (!sent || !send_query(conn, query) || (!shares && !send_sync(conn)))
+		pg_conn_fail(conn, PQerrorMessage(conn->pg));
+}
+
+/* pg_conn_sync ends the batch that is open, if one is. */
+void
+pg_conn_sync(PgConn *conn)
+{
+	if (conn->open && !send_sync(conn))
 		pg_conn_fail(conn, PQerrorMessage(conn->pg));
 }
 
@@ -245,7 +295,7 @@ pg_conn_send(PgConn *conn, PgQuery *query)
 void
 pg_conn_abandon(PgQuery *query)
 {
-	query->conn->flights[query->slot] = NULL;
+	query->conn->flights[query->slot].query = NULL;
 	query->conn = NULL;
 }
 
@@ -277,51 +327,84 @@ pg_result_is_transient(const PGresult *result)
 	return sqlstate && (strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "40P01") == 0 || is_stale(result));
 }
 
-/* finish_head: the sync of the oldest query has come. */
+/* note_time remembers whether the query at the head was slow; a batch counts as one. */
+static void
+note_time(PgConn *conn, const PgQuery *query)
+{
+	uint64_t		   now = h2o_now(conn->loop);
+	const PgStatement *statement = &query->statement;
+
+	if (statement->generation != 0 && statement->generation == conn->generation)
+		conn->prepared[statement->number].slow = now - conn->since > PG_SLOW_QUERY;
+	conn->since = now;
+}
+
+/* finish_head: all has come that the oldest query will get. */
 static void
 finish_head(PgConn *conn)
 {
-	PgQuery	 *query = conn->flights[conn->head];
-	PGresult *result = conn->result;
+	PgQuery		  *query = conn->flights[conn->head].query;
+	PGresult	  *result = conn->result;
+	ExecStatusType status = PQresultStatus(result);
 
 	conn->result = NULL;
 	conn->head = (conn->head + 1) % conn->depth;
 	conn->count--;
-	conn->since = h2o_now(conn->loop);
-	if (PQresultStatus(result) == PGRES_FATAL_ERROR && is_stale(result))
+	if (status == PGRES_FATAL_ERROR && is_stale(result))
 		conn->stale = true;
 	if (query == NULL)
 	{
+		conn->since = h2o_now(conn->loop);
 		PQclear(result);
 		return;
 	}
+	note_time(conn, query);
 	query->conn = NULL;
-	conn->on_done(query, PG_ANSWERED, result);
+	if (status == PGRES_PIPELINE_ABORTED)
+	{
+		PQclear(result);
+		conn->on_skipped(query);
+	}
+	else
+		conn->on_done(query, PG_ANSWERED, result);
 }
 
-/* take_result keeps the last success of the query at the head, or its first error. */
+/* take_result keeps the last result of the query at the head, or its first error. */
 static void
 take_result(PgConn *conn, PGresult *result)
 {
-	switch (PQresultStatus(result))
+	if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
 	{
-		case PGRES_PIPELINE_SYNC:
-			PQclear(result);
-			finish_head(conn);
-			break;
-		case PGRES_PIPELINE_ABORTED:
-			PQclear(result);
-			break;
-		default:
-			if (conn->result && PQresultStatus(conn->result) == PGRES_FATAL_ERROR)
-			{
-				PQclear(result);
-				break;
-			}
-			PQclear(conn->result);
-			conn->result = result;
-			break;
+		PQclear(result);
+		finish_head(conn);
 	}
+	else if (conn->result && PQresultStatus(conn->result) == PGRES_FATAL_ERROR)
+		PQclear(result);
+	else
+	{
+		PQclear(conn->result);
+		conn->result = result;
+	}
+}
+
+/* is_end: the error is the connection's, not the statement's; nothing will follow it. */
+static bool
+is_end(const PGresult *result)
+{
+	const char *severity;
+
+	if (PQresultStatus(result) != PGRES_FATAL_ERROR)
+		return false;
+	severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+	return severity == NULL || strcmp(severity, "ERROR") != 0;
+}
+
+/* end_statement: within a batch a query ends with its only statement. */
+static void
+end_statement(PgConn *conn)
+{
+	if (conn->result && !conn->flights[conn->head].is_last && !is_end(conn->result))
+		finish_head(conn);
 }
 
 /* drain reads the results that have come.  False: a callback closed the connection. */
@@ -340,6 +423,8 @@ drain(PgConn *conn)
 		nulls = result ? 0 : nulls + 1;
 		if (result)
 			take_result(conn, result);
+		else
+			end_statement(conn);
 		if (conn->pg != pg)
 			return false;
 	}

@@ -33,6 +33,7 @@ typedef struct PgStatement
 	const char *sql;
 	unsigned	number;
 	uint64_t	generation;
+	bool		shares; /* may stand in one transaction with others */
 } PgStatement;
 
 /*
@@ -51,6 +52,8 @@ typedef struct PgQuery
 	struct PgPool	   *pool;
 	struct PgConn	   *conn; /* NULL: waits in the pool's queue, or nowhere */
 	unsigned			slot;
+	bool				alone; /* shares no sync */
+	bool				waits; /* no connection was free for it */
 	h2o_linklist_t		link;
 	h2o_timeout_entry_t deadline;
 } PgQuery;
@@ -61,6 +64,22 @@ typedef enum PgConnState
 	PG_CONN_CONNECTING,
 	PG_CONN_READY
 } PgConnState;
+
+#define PG_SLOW_QUERY 20 /* milliseconds; what takes longer holds others up */
+
+/* a query in flight */
+typedef struct PgFlight
+{
+	PgQuery *query;	  /* NULL: abandoned */
+	bool	 is_last; /* a sync follows it */
+} PgFlight;
+
+/* what a connection knows of a statement */
+typedef struct PgPrepared
+{
+	bool done;
+	bool slow; /* it took long the last time */
+} PgPrepared;
 
 typedef struct PgConn
 {
@@ -74,6 +93,7 @@ typedef struct PgConn
 	void (*on_down)(struct PgConn *conn, const char *reason);
 	void (*on_room)(struct PgConn *conn);
 	void (*on_done)(PgQuery *query, PgOutcome outcome, PGresult *result);
+	void (*on_skipped)(PgQuery *query); /* it was not run, since one before it in its batch failed */
 	void (*on_notify)(struct PgConn *conn, const char *channel, const char *payload); /* or NULL */
 
 	PgConnState state;
@@ -81,12 +101,13 @@ typedef struct PgConn
 
 	PGconn		 *pg;
 	h2o_socket_t *socket;
-	PgQuery		**flights; /* ring of depth slots; NULL in a used slot: abandoned */
+	PgFlight	 *flights; /* ring of depth slots */
 	unsigned	  head;
 	unsigned	  count;
+	bool		  open;		  /* the newest flights have no sync yet */
 	PGresult	 *result;	  /* of the query at the head */
 	uint64_t	  generation; /* whose statements are prepared here; 0: none */
-	bool		 *prepared;
+	PgPrepared	 *prepared;
 	unsigned	  nprepared;
 	bool		  stale; /* what is prepared must be dropped first */
 } PgConn;
@@ -96,6 +117,8 @@ extern void pg_conn_open(PgConn *conn);
 extern void pg_conn_close(PgConn *conn);
 extern void pg_conn_fail(PgConn *conn, const char *reason);
 extern void pg_conn_send(PgConn *conn, PgQuery *query);
+extern void pg_conn_sync(PgConn *conn);
+extern bool pg_conn_is_slow(const PgConn *conn, const PgQuery *query);
 extern void pg_conn_abandon(PgQuery *query);
 extern bool pg_result_is_transient(const PGresult *result);
 

@@ -6,7 +6,8 @@
  * Owns the connections, their reconnection, the bounded queue and the time
  * limit of every query.  A query is refused at once when no connection is up
  * or the queue is full, so that waiting never piles up.  Knows nothing of
- * requests, and never retries: that is for the caller to decide.
+ * requests, and never retries: that is for the caller to decide.  It only
+ * sends again, alone, what was skipped since a neighbour in its batch failed.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,8 +23,8 @@
 #define BACKOFF_MIN		100 /* milliseconds before the second attempt to connect */
 #define BACKOFF_MAX		2000
 #define CONNECT_TIMEOUT 5000
+#define PATIENCE		5	 /* before a batch that runs makes others take another connection */
 #define STALL_GRACE		5000 /* beyond statement_timeout, then the connection is taken for dead */
-#define SLOW_QUERY		20	 /* a connection busy that long with one query gets others' last */
 
 typedef struct PoolConn
 {
@@ -32,6 +33,7 @@ typedef struct PoolConn
 	unsigned failures;
 	uint64_t retry_at;
 	bool	 was_up;
+	bool	 open; /* its batch may take more */
 } PoolConn;
 
 struct PgPool
@@ -45,6 +47,8 @@ struct PgPool
 	h2o_linklist_t		queue;
 	int					queued;
 	h2o_timeout_t		deadlines;
+	h2o_timeout_t		patience;
+	h2o_timeout_entry_t look_again;
 	h2o_timeout_t	   *tick_interval;
 	h2o_timeout_entry_t tick;
 };
@@ -81,8 +85,9 @@ set_conninfo(PgPool *pool)
 			user_settings = options[count].val;
 		count++;
 	}
-	snprintf(settings, sizeof(settings), "%.300s -c TimeZone=UTC -c statement_timeout=%d%s", user_settings,
-			 pool->options.statement_timeout, pool->options.read_only ? " -c default_transaction_read_only=on" : "");
+	snprintf(settings, sizeof(settings), "%.300s -c TimeZone=UTC -c statement_timeout=%d%s%s", user_settings,
+			 pool->options.statement_timeout, pool->options.read_only ? " -c default_transaction_read_only=on" : "",
+			 pool->options.gather ? " -c default_transaction_isolation=read\\ committed" : "");
 	pool->keywords = h2o_mem_alloc((count + 4) * sizeof(char *));
 	pool->values = h2o_mem_alloc((count + 4) * sizeof(char *));
 	for (size_t i = 0; i < count; i++)
@@ -156,6 +161,23 @@ pool_metric(const PgPool *pool, Metric first)
 }
 
 static void
+enqueue(PgPool *pool, PgQuery *query)
+{
+	query->waits = false;
+	h2o_linklist_insert(&pool->queue, &query->link);
+	pool->queued++;
+}
+
+static void
+unqueue(PgQuery *query)
+{
+	h2o_linklist_unlink(&query->link);
+	query->pool->queued--;
+	if (query->waits)
+		metrics_add(pool_metric(query->pool, METRIC_POOL_QUEUE_READ), -1);
+}
+
+static void
 finish(PgQuery *query, PgOutcome outcome, PGresult *result)
 {
 	metrics_add(pool_metric(query->pool, METRIC_POOL_BUSY_READ), -1);
@@ -164,12 +186,12 @@ finish(PgQuery *query, PgOutcome outcome, PGresult *result)
 	query->done(query, outcome, result);
 }
 
+/* on_skipped: the query has not been run, so it may go again; alone, so this happens but once. */
 static void
-unqueue(PgQuery *query)
+on_skipped(PgQuery *query)
 {
-	h2o_linklist_unlink(&query->link);
-	query->pool->queued--;
-	metrics_add(pool_metric(query->pool, METRIC_POOL_QUEUE_READ), -1);
+	query->alone = true;
+	enqueue(query->pool, query);
 }
 
 static void
@@ -209,7 +231,7 @@ choose_conn(PgPool *pool)
 
 		if (conn->state != PG_CONN_READY || conn->count == conn->depth)
 			continue;
-		if (conn->count > 0 && now - conn->since > SLOW_QUERY)
+		if (conn->count > 0 && now - conn->since > PG_SLOW_QUERY)
 			load += conn->depth;
 		if (load < conn->depth / 2)
 			return conn;
@@ -222,6 +244,51 @@ choose_conn(PgPool *pool)
 	return best;
 }
 
+/*
+ * choose_idle is choose_conn for queries that share transactions. A
+ * connection gets its next batch when it has answered the last one: what
+ * comes meanwhile makes the next batch larger, would have waited behind the
+ * last one in any case, and is not bound to a connection that turns out to be
+ * slow. For the same reason the next connection is taken only if a good batch
+ * has gathered, or if the one before it takes its time.
+ */
+static PgConn *
+choose_idle(PgPool *pool)
+{
+	uint64_t now = h2o_now(pool->loop);
+
+	for (int i = 0; i < pool->options.connections; i++)
+	{
+		PoolConn *pc = &pool->conns[i];
+		PgConn	 *conn = &pc->conn;
+
+		if (conn->state != PG_CONN_READY)
+			continue;
+		if (pc->open && conn->count < conn->depth)
+			return conn;
+		if (!pc->open && now - conn->since < PATIENCE && pool->queued < (int) conn->depth / 2)
+			return NULL;
+	}
+	return NULL;
+}
+
+/* note_waiting counts those that have found no room; they are the last of the queue. */
+static void
+note_waiting(PgPool *pool)
+{
+	for (h2o_linklist_t *link = pool->queue.prev; link != &pool->queue; link = link->prev)
+	{
+		PgQuery *query = H2O_STRUCT_FROM_MEMBER(PgQuery, link, link);
+
+		if (query->waits)
+			break;
+		query->waits = true;
+		metrics_add(pool_metric(pool, METRIC_POOL_QUEUE_READ), 1);
+		metrics_add(pool_metric(pool, METRIC_POOL_WAITED_READ), 1);
+	}
+}
+
+/* pump sends what waits, as far as there is room. */
 static void
 pump(PgPool *pool)
 {
@@ -234,12 +301,68 @@ pump(PgPool *pool)
 		unqueue(query);
 		pg_conn_send(conn, query);
 	}
+	note_waiting(pool);
+}
+
+/* on_patience: the loop has been woken, which is all; pg_pool_flush looks again. */
+static void
+on_patience(h2o_timeout_entry_t *entry)
+{
+}
+
+static void
+open_batches(PgPool *pool)
+{
+	for (int i = 0; i < pool->options.connections; i++)
+		pool->conns[i].open = pool->conns[i].conn.count == 0;
+}
+
+/* pg_pool_gathered is how many queries pg_pool_flush has to send now, or 0 if no connection is free for them. */
+int
+pg_pool_gathered(PgPool *pool)
+{
+	if (h2o_linklist_is_empty(&pool->queue))
+		return 0;
+	open_batches(pool);
+	return choose_idle(pool) ? pool->queued : 0;
+}
+
+/*
+ * pg_pool_flush sends what one turn of the loop has gathered, in batches. What
+ * is known to be slow ends its connection's batch, for whatever else there is
+ * to go elsewhere.
+ */
+void
+pg_pool_flush(PgPool *pool)
+{
+	PgConn *conn;
+
+	if (h2o_linklist_is_empty(&pool->queue))
+		return;
+	open_batches(pool);
+	while (!h2o_linklist_is_empty(&pool->queue) && (conn = choose_idle(pool)) != NULL)
+	{
+		PgQuery *query = H2O_STRUCT_FROM_MEMBER(PgQuery, link, pool->queue.next);
+
+		unqueue(query);
+		if (pg_conn_is_slow(conn, query))
+			((PoolConn *) conn)->open = false;
+		pg_conn_send(conn, query);
+	}
+	for (int i = 0; i < pool->options.connections; i++)
+		pg_conn_sync(&pool->conns[i].conn);
+	note_waiting(pool);
+	if (!h2o_linklist_is_empty(&pool->queue) && !h2o_timeout_is_linked(&pool->look_again))
+		h2o_timeout_link(pool->loop, &pool->patience, &pool->look_again);
 }
 
 static void
 on_room(PgConn *conn)
 {
-	pump(((PoolConn *) conn)->pool);
+	PgPool *pool = ((PoolConn *) conn)->pool;
+
+	if (!pool->options.gather)
+		pump(pool);
 }
 
 static void
@@ -254,7 +377,8 @@ on_ready(PgConn *conn)
 	metrics_add(pool_metric(pc->pool, METRIC_POOL_UP_READ), 1);
 	if (pc->pool->options.on_ready)
 		pc->pool->options.on_ready(pc->pool->options.data);
-	pump(pc->pool);
+	if (!pc->pool->options.gather)
+		pump(pc->pool);
 }
 
 static void
@@ -311,6 +435,8 @@ pg_pool_create(h2o_context_t *context, const PgPoolOptions *options)
 	set_conninfo(pool);
 	h2o_linklist_init_anchor(&pool->queue);
 	h2o_timeout_init(pool->loop, &pool->deadlines, (uint64_t) options->query_timeout);
+	h2o_timeout_init(pool->loop, &pool->patience, PATIENCE);
+	pool->look_again.cb = on_patience;
 	pool->tick_interval = &context->hundred_ms_timeout;
 	pool->tick.cb = on_tick;
 	pool->conns = h2o_mem_alloc(size);
@@ -328,6 +454,7 @@ pg_pool_create(h2o_context_t *context, const PgPoolOptions *options)
 		pc->conn.on_down = on_down;
 		pc->conn.on_room = on_room;
 		pc->conn.on_done = finish;
+		pc->conn.on_skipped = on_skipped;
 		pc->conn.on_notify = options->on_notify ? on_notify : NULL;
 		pg_conn_init(&pc->conn);
 		pg_conn_open(&pc->conn);
@@ -347,16 +474,42 @@ pg_pool_is_ready(const PgPool *pool)
 	return false;
 }
 
+/* pg_pool_is_busy: there are queries in flight. */
+bool
+pg_pool_is_busy(const PgPool *pool)
+{
+	for (int i = 0; i < pool->options.connections; i++)
+	{
+		if (pool->conns[i].conn.count > 0)
+			return true;
+	}
+	return false;
+}
+
+/* room is how many queries the connections that are up can take. */
+static int
+room(const PgPool *pool)
+{
+	unsigned free_slots = 0;
+
+	for (int i = 0; i < pool->options.connections; i++)
+	{
+		const PgConn *conn = &pool->conns[i].conn;
+
+		if (conn->state == PG_CONN_READY)
+			free_slots += conn->depth - conn->count;
+	}
+	return (int) free_slots;
+}
+
 /*
- * pg_pool_submit sends a query, or lets it wait.  False: it is refused, and
- * done will not be called.
+ * pg_pool_submit sends a query, now or with the others of this turn, or lets
+ * it wait.  False: it is refused, and done will not be called.
  */
 bool
 pg_pool_submit(PgPool *pool, PgQuery *query)
 {
-	PgConn *conn = choose_conn(pool);
-
-	if (conn == NULL && (pool->queued >= pool->options.queue_limit || !pg_pool_is_ready(pool)))
+	if (!pg_pool_is_ready(pool) || pool->queued >= pool->options.queue_limit + room(pool))
 	{
 		metrics_add(pool_metric(pool, METRIC_POOL_REFUSED_READ), 1);
 		return false;
@@ -364,20 +517,15 @@ pg_pool_submit(PgPool *pool, PgQuery *query)
 	query->pool = pool;
 	metrics_add(pool_metric(pool, METRIC_POOL_BUSY_READ), 1);
 	query->conn = NULL;
+	query->alone = !pool->options.gather;
 	memset(&query->link, 0, sizeof(query->link));
 	memset(&query->deadline, 0, sizeof(query->deadline));
 	query->deadline.cb = on_deadline;
 	h2o_timeout_link(pool->loop, &pool->deadlines, &query->deadline);
 	arm_tick(pool);
-	if (conn)
-		pg_conn_send(conn, query);
-	else
-	{
-		h2o_linklist_insert(&pool->queue, &query->link);
-		pool->queued++;
-		metrics_add(pool_metric(pool, METRIC_POOL_QUEUE_READ), 1);
-		metrics_add(pool_metric(pool, METRIC_POOL_WAITED_READ), 1);
-	}
+	enqueue(pool, query);
+	if (!pool->options.gather)
+		pump(pool);
 	return true;
 }
 
@@ -401,6 +549,7 @@ void
 pg_pool_close(PgPool *pool)
 {
 	h2o_timeout_unlink(&pool->tick);
+	h2o_timeout_unlink(&pool->look_again);
 	for (int i = 0; i < pool->options.connections; i++)
 		pg_conn_close(&pool->conns[i].conn);
 }

@@ -18,7 +18,8 @@ typedef struct PgPoolOptions
 	const char *url;
 	bool		read_only;
 	int			connections;
-	int			depth; /* queries in flight on one connection */
+	int			depth;	/* queries in flight on one connection */
+	bool		gather; /* queries of one turn of the loop share a transaction; pg_pool_flush sends them */
 	int			queue_limit;
 	int			statement_timeout; /* milliseconds */
 	int			query_timeout;	   /* milliseconds, waiting included; more than statement_timeout */
@@ -34,8 +35,11 @@ typedef struct PgPool PgPool;
 extern const char *pg_pool_check_url(const char *url);
 extern PgPool	  *pg_pool_create(h2o_context_t *context, const PgPoolOptions *options);
 extern bool		   pg_pool_submit(PgPool *pool, PgQuery *query);
+extern int		   pg_pool_gathered(PgPool *pool);
+extern void		   pg_pool_flush(PgPool *pool);
 extern void		   pg_pool_abandon(PgQuery *query);
 extern bool		   pg_pool_is_ready(const PgPool *pool);
+extern bool		   pg_pool_is_busy(const PgPool *pool);
 extern void		   pg_pool_close(PgPool *pool);
 
 #endif

@@ -18,7 +18,6 @@
 #include "buffer.h"
 #include "etag.h"
 #include "hash.h"
-#include "pack.h"
 
 #define RETRY_AFTER 1 /* seconds; what a client waits when the server is too busy */
 
@@ -238,19 +237,21 @@ respond_etag(h2o_iovec_t body, char etag[40])
 	etag[2 * RENTAL_ETAG_BYTES] = '\0';
 }
 
-/* respond_packs: the client takes gzip. */
-bool
-respond_packs(Call *call)
+/* respond_packing is the form that the client likes best. */
+Packing
+respond_packing(Call *call)
 {
 	const h2o_headers_t *headers = &call->req->headers;
 	ssize_t				 index = h2o_find_header(headers, H2O_TOKEN_ACCEPT_ENCODING, -1);
 
-	return index != -1 && pack_is_accepted(headers->entries[index].value.base, headers->entries[index].value.len);
+	if (index == -1)
+		return PACKING_NONE;
+	return pack_choose(headers->entries[index].value.base, headers->entries[index].value.len);
 }
 
-/* none_match_holds: If-None-Match names the tag, in any of its forms. */
-static bool
-none_match_holds(Call *call, const char *etag)
+/* respond_none_match: If-None-Match names the tag, in any of its forms. */
+bool
+respond_none_match(Call *call, const char *etag)
 {
 	const h2o_headers_t *headers = &call->req->headers;
 	ssize_t				 index = h2o_find_header(headers, H2O_TOKEN_IF_NONE_MATCH, -1);
@@ -282,7 +283,7 @@ respond_representation(Call *call, const Representation *representation)
 	buffer_append_text(&tag, representation->etag);
 	if (representation->packed.len > 0)
 	{
-		buffer_append_text(&tag, RENTAL_ETAG_PACKED);
+		buffer_append_text(&tag, representation->packing == PACKING_BROTLI ? RENTAL_ETAG_BROTLI : RENTAL_ETAG_GZIP);
 		body = representation->packed;
 	}
 	buffer_append_char(&tag, '"');
@@ -298,13 +299,17 @@ respond_representation(Call *call, const Representation *representation)
 		if (representation->age > 0 || strcmp(representation->cache, "HIT") == 0)
 			add_number(req, H2O_STRLIT("age"), representation->age);
 	}
-	if (none_match_holds(call, representation->etag))
+	if (respond_none_match(call, representation->etag))
 	{
 		respond_body(call, 304, NULL, NULL, 0);
 		return;
 	}
 	if (representation->packed.len > 0)
-		h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_ENCODING, NULL, H2O_STRLIT("gzip"));
+	{
+		const char *name = pack_name(representation->packing);
+
+		h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_ENCODING, NULL, name, strlen(name));
+	}
 	respond_body(call, 200, representation->content_type, &body, 1);
 }
 
@@ -338,6 +343,20 @@ respond_stream(Call *call, const char *content_type, h2o_generator_t *generator)
 	req->res.reason = reason_phrase(200);
 	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type, strlen(content_type));
 	add_header(req, H2O_STRLIT("x-accel-buffering"), H2O_STRLIT("no"));
+	add_fixed_headers(req, call, call->request_id);
+	h2o_start_response(req, generator);
+}
+
+/* respond_file begins an answer of a known size; the generator sends its parts. */
+void
+respond_file(Call *call, const char *content_type, size_t size, h2o_generator_t *generator)
+{
+	h2o_req_t *req = call->req;
+
+	req->res.status = 200;
+	req->res.reason = reason_phrase(200);
+	req->res.content_length = size;
+	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type, strlen(content_type));
 	add_fixed_headers(req, call, call->request_id);
 	h2o_start_response(req, generator);
 }

@@ -10,6 +10,7 @@
 
 #include "call.h"
 #include "error.h"
+#include "pack.h"
 
 /* a problem document (RFC 9457); field may be NULL, retry_after 0 */
 typedef struct Problem
@@ -30,21 +31,24 @@ typedef struct Representation
 {
 	const char *content_type;
 	h2o_iovec_t body;
-	h2o_iovec_t packed; /* by gzip; empty: none */
+	Packing		packing;
+	h2o_iovec_t packed; /* in that form; empty: none */
 	const char *etag;	/* without quotes */
 	bool		shared; /* the same for every anonymous caller */
 	const char *cache;	/* X-Cache, or NULL */
 	uint64_t	age;	/* seconds, when it comes from the cache */
 } Representation;
 
-extern void respond_etag(h2o_iovec_t body, char etag[40]);
-extern bool respond_packs(Call *call);
-extern void respond_representation(Call *call, const Representation *representation);
-extern void respond_preflight(Call *call, const char *methods);
-extern void respond_stream(Call *call, const char *content_type, h2o_generator_t *generator);
-extern void respond_configure(const char *origins);
-extern void respond_problem(Call *call, const Problem *problem);
-extern void respond_error(Call *call, ErrorCode code, const char *field, const char *format, ...)
+extern void	   respond_etag(h2o_iovec_t body, char etag[40]);
+extern Packing respond_packing(Call *call);
+extern void	   respond_representation(Call *call, const Representation *representation);
+extern void	   respond_preflight(Call *call, const char *methods);
+extern void	   respond_stream(Call *call, const char *content_type, h2o_generator_t *generator);
+extern void	   respond_file(Call *call, const char *content_type, size_t size, h2o_generator_t *generator);
+extern bool	   respond_none_match(Call *call, const char *etag);
+extern void	   respond_configure(const char *origins);
+extern void	   respond_problem(Call *call, const Problem *problem);
+extern void	   respond_error(Call *call, ErrorCode code, const char *field, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 extern void respond_register(h2o_pathconf_t *pathconf);
 

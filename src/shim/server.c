@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -42,10 +43,13 @@
 #include "metrics.h"
 #include "respond.h"
 #include "static.h"
+#include "store.h"
+#include "upload.h"
 
 #define ACCEPT_BATCH   16
 #define RESERVED_FILES 256	/* descriptors that are not for clients */
 #define MAX_IN_FLIGHT  4096 /* requests of one thread */
+#define LOG_DELAY	   10	/* milliseconds that access lines may wait under load */
 #define ADMIN_WORKER   0	/* whose thread serves operators */
 
 /* what one thread has to tell another */
@@ -83,6 +87,7 @@ typedef struct Worker
 	bool					   draining;
 	bool					   finished;
 	uint64_t				   drain_until;
+	uint64_t				   log_written;
 	h2o_timeout_entry_t		   drain_tick;
 	h2o_multithread_receiver_t wake;
 } Worker;
@@ -293,6 +298,8 @@ on_log(h2o_logger_t *logger, h2o_req_t *req)
 		access.user = call->actor.known ? call->actor.user_id : NULL;
 		access.client = call->client[0] != '\0' ? call->client : NULL;
 		metrics_request(call->endpoint ? call->endpoint->route : 0, access.status, access.microseconds);
+		if (call->actor.key_id[0] != '\0')
+			usage_note(call->context->usage, call->actor.key_id, access.status);
 	}
 	else if (req->version < 0x200 && req->scheme != &H2O_URL_SCHEME_HTTPS)
 		linger(worker_of(req), req); /* an error of h2o itself: the body was not read to its end */
@@ -309,6 +316,8 @@ configure_http(void)
 	h2o_config_init(&globals);
 	globals.server_name = h2o_iovec_init(NULL, 0);
 	globals.max_request_entity_size = (size_t) config->max_body;
+	if (config->upload_dir && config->max_upload + UPLOAD_FORM > config->max_body)
+		globals.max_request_entity_size = (size_t) config->max_upload + UPLOAD_FORM;
 	globals.http1.req_timeout = (uint64_t) config->client_timeout;
 	globals.http1.upgrade_to_http2 = 0;
 	globals.http2.idle_timeout = (uint64_t) config->client_timeout;
@@ -366,6 +375,22 @@ server_check_tls(const Config *settings)
 	return problem;
 }
 
+/* accept_one takes one connection off the kernel's queue.  False: none is there. */
+static bool
+accept_one(Worker *worker)
+{
+	h2o_socket_t *socket = h2o_evloop_socket_accept(worker->listener);
+
+	if (socket == NULL)
+		return false;
+	worker->connections++;
+	metrics_add(METRIC_CONNECTIONS, 1);
+	socket->on_close.cb = on_connection_close;
+	socket->on_close.data = worker;
+	h2o_accept(&worker->accept, socket);
+	return true;
+}
+
 static void
 on_accept(h2o_socket_t *listener, const char *err)
 {
@@ -375,22 +400,14 @@ on_accept(h2o_socket_t *listener, const char *err)
 		return;
 	for (int i = 0; i < ACCEPT_BATCH; i++)
 	{
-		h2o_socket_t *socket;
-
 		if (worker->connections == worker->max_connections)
 		{
 			h2o_socket_read_stop(listener);
 			worker->paused = true;
 			return;
 		}
-		socket = h2o_evloop_socket_accept(listener);
-		if (socket == NULL)
+		if (!accept_one(worker))
 			return;
-		worker->connections++;
-		metrics_add(METRIC_CONNECTIONS, 1);
-		socket->on_close.cb = on_connection_close;
-		socket->on_close.data = worker;
-		h2o_accept(&worker->accept, socket);
 	}
 }
 
@@ -440,7 +457,8 @@ on_drain_tick(h2o_timeout_entry_t *entry)
 	Worker *worker = H2O_STRUCT_FROM_MEMBER(Worker, drain_tick, entry);
 
 	globals.http1.callbacks.foreach_request(&worker->http, close_if_idle, NULL);
-	worker->finished = worker->connections == 0 || h2o_now(worker->http.loop) >= worker->drain_until;
+	worker->finished = (worker->connections == 0 && usage_flush(worker->calls.usage)) ||
+					   h2o_now(worker->http.loop) >= worker->drain_until;
 	if (!worker->finished)
 		h2o_timeout_link(worker->http.loop, &worker->http.hundred_ms_timeout, &worker->drain_tick);
 }
@@ -453,8 +471,9 @@ drain(Worker *worker)
 	worker->draining = true;
 	worker->drain_until = h2o_now(worker->http.loop) + (uint64_t) config->drain_timeout;
 	stream_hub_close(worker->calls.streams);
-	/* who has connected already is served */
-	on_accept(worker->listener, NULL);
+	/* who has connected already is served, and by now nobody else can */
+	while (accept_one(worker))
+		;
 	h2o_socket_close(worker->listener);
 	worker->listener = NULL;
 	if (worker->admin_listener)
@@ -564,6 +583,7 @@ create_pools(Worker *worker)
 	options.connections = config->read_connections;
 	options.depth = config->pipeline_depth;
 	options.read_only = true;
+	options.gather = true;
 	worker->calls.pools[POOL_READ] = pg_pool_create(&worker->http, &options);
 	if (config->read_database_url == NULL)
 		return;
@@ -577,7 +597,7 @@ static void
 worker_init(Worker *worker)
 {
 	h2o_context_init(&worker->http, h2o_evloop_create(), &globals);
-	call_context_init(&worker->calls, worker->http.loop);
+	call_context_init(&worker->calls, &worker->http);
 	h2o_multithread_register_receiver(worker->http.queue, &worker->wake, on_wake);
 	worker->accept.ctx = &worker->http;
 	worker->accept.hosts = public_hosts;
@@ -597,6 +617,52 @@ worker_init(Worker *worker)
 		worker->admin_listener->data = worker;
 	}
 	create_pools(worker);
+	worker->calls.usage = usage_create(&worker->http, worker->calls.pools[POOL_WRITE]);
+}
+
+/*
+ * send_reads sends what is to be read, together with what has come while that
+ * was received: a larger batch costs less than a further one.
+ */
+static void
+send_reads(Worker *worker)
+{
+	PgPool *pools[] = {worker->calls.pools[POOL_READ], worker->calls.pools[POOL_REPLICA]};
+
+	for (int i = 0; i < 2; i++)
+	{
+		int before = 0;
+		int now;
+
+		if (pools[i] == NULL)
+			continue;
+		while ((now = pg_pool_gathered(pools[i])) > before && now < config->pipeline_depth)
+		{
+			before = now;
+			h2o_evloop_run(worker->http.loop, 0);
+		}
+	}
+	for (int i = 0; i < 2; i++)
+	{
+		if (pools[i])
+			pg_pool_flush(pools[i]);
+	}
+}
+
+/*
+ * write_log writes the thread's lines, except that those of a busy time wait
+ * for more: while something is in flight the loop turns again soon, since the
+ * pool looks at it from time to time.
+ */
+static void
+write_log(Worker *worker)
+{
+	uint64_t now = h2o_now(worker->http.loop);
+
+	if (now - worker->log_written < LOG_DELAY && pg_pool_is_busy(worker->calls.pools[POOL_READ]))
+		return;
+	worker->log_written = now;
+	log_flush();
 }
 
 static void *
@@ -615,9 +681,12 @@ worker_main(void *data)
 	while (!worker->finished)
 	{
 		h2o_evloop_run(worker->http.loop, INT32_MAX);
+		send_reads(worker);
 		resume_accepting(worker);
-		log_flush();
+		write_log(worker);
 	}
+	usage_close(worker->calls.usage);
+	log_flush();
 	if (worker->calls.in_flight == 0)
 	{
 		if (worker->loader)
@@ -705,7 +774,15 @@ server_start(const Config *settings)
 			die("TLS", problem);
 	}
 	respond_configure(config->cors_origins);
-	call_configure(config->trusted_hops);
+	call_configure(config->trusted_hops, (size_t) config->max_body);
+	if (config->upload_dir)
+	{
+		const char *problem = store_init(config->upload_dir);
+
+		if (problem)
+			die("RENTAL_UPLOAD_DIR", problem);
+	}
+	upload_configure((size_t) config->max_upload);
 	cache_init((size_t) config->cache_bytes);
 	revoke_init(config->access_ttl);
 	configure_http();
@@ -731,10 +808,27 @@ server_start(const Config *settings)
 	log_message(LOG_INFO, NULL, "version %s listens on %s port %d", RENTAL_VERSION, config->bind, config->port);
 }
 
+/*
+ * refuse_connections lets nobody connect any more: what comes for a socket
+ * that listens is thrown away, so a client tries again until it is refused.
+ * Without it, who connects between the last accept() and close() would be
+ * reset with its request sent.
+ */
+static void
+refuse_connections(int listen_fd)
+{
+	struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog  program = {1, &nothing};
+
+	if (setsockopt(listen_fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0)
+		log_message(LOG_WARNING, NULL, "who connects now may be cut off: %s", strerror(errno));
+}
+
 /* server_drain lets every thread finish what is on its way, and end. */
 void
 server_drain(void)
 {
+	refuse_connections(workers[0].listen_fd);
 	tell_all(MESSAGE_DRAIN, "", NULL);
 }
 

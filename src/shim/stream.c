@@ -34,8 +34,10 @@
 
 #define MAX_TOPICS	  8
 #define BUCKETS		  16384
-#define PENDING_LIMIT 65536 /* bytes that may wait for a reader */
-#define RETRY		  1000	/* milliseconds after which a client comes back */
+#define PENDING_LIMIT 65536	  /* bytes that may wait for a reader */
+#define BURST_LIMIT	  1048576 /* the same within one turn of the loop, in which nobody can have taken anything */
+#define FAREWELL	  1000	  /* milliseconds that a reader has to take the end of a stream when the server stops */
+#define RETRY		  1000	  /* milliseconds after which a client comes back */
 #define KIND_TOPIC	  4
 
 struct Stream;
@@ -69,6 +71,7 @@ typedef struct Stream
 	bool			busy; /* h2o has not sent the last part yet */
 	bool			ending;
 	bool			ended;
+	bool			dropped;
 	Buffer			sending;
 	Buffer			pending;
 	Held		   *held;
@@ -133,7 +136,10 @@ on_proceed(h2o_generator_t *generator, h2o_req_t *req)
 	Stream *stream = (Stream *) generator;
 
 	stream->busy = false;
-	flush(stream);
+	if (stream->dropped)
+		h2o_send(req, NULL, 0, H2O_SEND_STATE_ERROR); /* which closes the connection */
+	else
+		flush(stream);
 }
 
 static void
@@ -144,14 +150,18 @@ end(Stream *stream)
 		flush(stream);
 }
 
-/* drop gives up a reader that does not read: nothing could be said to it any more. */
+/*
+ * drop gives up a reader that does not read: nothing could be said to it any
+ * more.  What h2o is sending fails then, or if that was through already,
+ * on_proceed ends it.
+ */
 static void
 drop(Stream *stream)
 {
 	h2o_conn_t *conn = stream->call->req->conn;
 
 	metrics_add(METRIC_STREAMS_DROPPED, 1);
-	stream->ending = stream->ended = true;
+	stream->ending = stream->ended = stream->dropped = true;
 	shutdown(h2o_socket_get_fd(conn->callbacks->get_socket(conn)), SHUT_RDWR);
 }
 
@@ -195,7 +205,7 @@ append_event(Stream *stream, Topic *topic, int64_t id, const char *type, size_t 
 	buffer_append_text(buffer, data);
 	buffer_append_text(buffer, "\n\n");
 	metrics_add(METRIC_STREAM_EVENTS, 1);
-	if (buffer->len > PENDING_LIMIT && stream->busy)
+	if (stream->busy && buffer->len > (h2o_now(stream->hub->loop) > stream->active_at ? PENDING_LIMIT : BURST_LIMIT))
 		drop(stream);
 }
 
@@ -333,12 +343,17 @@ stream_hub_close(StreamHub *hub)
 	stream_hub_end(hub);
 }
 
-/* on_tick sends a comment on each stream that was silent for long: that finds clients that have gone. */
+/*
+ * on_tick sends a comment on each stream that was silent for long: that finds
+ * clients that have gone.  Who has not even taken what was sent then is
+ * dropped.
+ */
 static void
 on_tick(h2o_timeout_entry_t *entry)
 {
 	StreamHub *hub = H2O_STRUCT_FROM_MEMBER(StreamHub, tick, entry);
 	uint64_t   now = h2o_now(hub->loop);
+	uint64_t   patience = hub->closed ? FAREWELL : hub->heartbeat;
 	time_t	   seconds = time(NULL);
 
 	h2o_timeout_link(hub->loop, hub->tick_interval, &hub->tick);
@@ -346,15 +361,17 @@ on_tick(h2o_timeout_entry_t *entry)
 	{
 		Stream *stream = H2O_STRUCT_FROM_MEMBER(Stream, link, hub->streams.next);
 
-		if (now - stream->active_at < hub->heartbeat)
+		if (now - stream->active_at < patience)
 			break;
 		touch(stream);
-		if (stream->replaying || stream->ending)
+		if (stream->replaying || stream->dropped)
 			continue;
-		if (stream->call->actor.known && stream->call->actor.expires_at <= seconds)
+		if (stream->busy)
+			drop(stream);
+		else if (stream->ending)
+			continue;
+		else if (stream->call->actor.known && stream->call->actor.expires_at <= seconds)
 			end(stream);
-		else if (stream->busy)
-			drop(stream); /* it has not even taken what was sent a heartbeat ago */
 		else
 		{
 			buffer_append_text(pending(stream), ":\n\n");

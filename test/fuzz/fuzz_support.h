@@ -23,10 +23,13 @@ fuzz_add(Catalog *catalog, const char *method, const char *path, const char *arg
 					  .auth = "[\"public\"]",
 					  .status = "200",
 					  .rate_class = "read",
+					  .upload_field = "",
+					  .upload_bytes = "0",
 					  .statement = "SELECT 1",
 					  .args = args,
 					  .cache_seconds = "0",
-					  .cache_tags = "[]"};
+					  .cache_tags = "[]",
+					  .tag = "fuzz"};
 
 	if (catalog_add(catalog, &row) != NULL)
 		abort();

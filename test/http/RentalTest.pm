@@ -21,7 +21,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(call expect problem_flaws refused snapshot sql wait_until
   customer vendor demo at product order_body place
-  raw_open raw_request raw_read raw_exchange race
+  raw_open raw_request raw_read raw_exchange race load results
   shim_start shim_stop shim_port shim_log random_text encode_json true false);
 
 use constant TIMEOUT => 15;
@@ -162,8 +162,8 @@ sub sql
 	die "this failed: $query\n";
 }
 
-# snapshot: all rows of all tables, as one text that changes when any of them does; a wrong password is remembered, and
-# that is no change.
+# snapshot: all rows of all tables, as one text that changes when any of them does; but for wrong passwords, which are
+# remembered, and what the servers write by themselves a while after the request.
 my $snapshot_query;
 
 sub snapshot
@@ -172,7 +172,7 @@ sub snapshot
 		SELECT string_agg(format('SELECT %L, count(*), md5(string_agg(md5(t::text), '''' ORDER BY md5(t::text))) FROM %s t',
 			c.oid::regclass, c.oid::regclass), ' UNION ALL ' ORDER BY c.relname)
 		FROM pg_class c WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind IN ('r', 'p')
-			AND c.relname <> 'login_attempts'});
+			AND c.relname NOT IN ('login_attempts', 'api_key_usage')});
 	return sql($snapshot_query);
 }
 
@@ -377,6 +377,83 @@ sub race
 		close $socket;
 	}
 	return @answers;
+}
+
+# Load: clients in processes of their own, which tell in the end how their requests went
+
+# load SERVER, CLIENTS, SECONDS, [CODE]: they send one request after the other until the time is up or nobody listens.
+# The code makes the request of a client's turn; every other client opens a connection for each.
+sub load
+{
+	my ($server, $count, $seconds, $make) = @_;
+	my @children;
+
+	$make //= sub { raw_request('GET', '/api/examples/', headers => [ $_[0] % 2 ? 'Connection: close' : () ]) };
+	for my $number (1 .. $count)
+	{
+		pipe my $out, my $in or die "no pipe: $!";
+		my $pid = fork // die "cannot fork: $!";
+		if ($pid == 0)
+		{
+			local $SIG{PIPE} = 'IGNORE';
+			print $in $json->encode(load_client($server, $number, time + $seconds, $make));
+			close $in;
+			POSIX::_exit(0);
+		}
+		close $in;
+		push @children, [ $pid, $out ];
+	}
+	return \@children;
+}
+
+# load_client counts answers by status; what was lost; and the texts of answers 201.
+sub load_client
+{
+	my ($server, $number, $end, $make) = @_;
+	my (%count, @created, $socket);
+
+	for (my $turn = 0; time < $end; $turn++)
+	{
+		my $again = defined $socket;
+		$socket //= IO::Socket::INET->new(PeerAddr => $server->{url} =~ m{//(.*)}, Timeout => TIMEOUT);
+		if (!$socket)
+		{
+			$count{refused}++;
+			last;
+		}
+		print $socket $make->($number, $turn);
+		$socket->flush;
+		my $answer = eval { raw_read($socket) };
+		if (!$answer)
+		{
+			# a kept connection that closes just then has not taken the request (RFC 9112, 9.3.1)
+			$count{ $again && $@ eq '' ? 'reopened' : 'lost' }++;
+			undef $socket;
+			next;
+		}
+		$count{ $answer->{status} }++;
+		$count{'no Retry-After'}++ if $answer->{status} == 503 && !$answer->{headers}{'retry-after'};
+		push @created, $answer->{text} if $answer->{status} == 201;
+		undef $socket if ($answer->{headers}{connection} // '') eq 'close';
+	}
+	return { count => \%count, created => \@created };
+}
+
+# results CLIENTS: waits for them; the sums of their counts, and what was created.
+sub results
+{
+	my ($children) = @_;
+	my (%sum, @created);
+
+	for my $child (@$children)
+	{
+		my ($pid, $out) = @$child;
+		my $result = $json->decode(join '', <$out>);
+		$sum{$_} += $result->{count}{$_} for keys %{ $result->{count} };
+		push @created, map { $json->decode($_) } @{ $result->{created} };
+		waitpid $pid, 0;
+	}
+	return wantarray ? (\%sum, \@created) : \%sum;
 }
 
 # Servers of a test's own

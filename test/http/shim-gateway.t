@@ -104,7 +104,7 @@ is(call('DELETE', $path, as => $customer, headers => { 'If-Match' => '*' })->{st
 
 call('POST', '/api/examples/', as => $customer, body => { name => "Packed $_", note => 'x' x 200 }) for 1 .. 10;
 my $plain = call('GET', '/api/examples/');
-my $packed = call('GET', '/api/examples/', headers => { 'Accept-Encoding' => 'br;q=1.0, gzip;q=0.8' });
+my $packed = call('GET', '/api/examples/', headers => { 'Accept-Encoding' => 'br;q=0.7, gzip;q=0.8' });
 is($packed->{headers}{'content-encoding'}, 'gzip', 'a long answer is compressed for who likes');
 cmp_ok(length $packed->{text}, '<', length($plain->{text}) / 3, 'which makes it smaller');
 gunzip(\$packed->{text} => \my $unpacked);
@@ -112,8 +112,34 @@ is($unpacked, $plain->{text}, 'and nothing else');
 isnt($packed->{headers}{etag}, $plain->{headers}{etag}, 'it has a tag of its own');
 is(call('GET', '/api/examples/', headers => { 'If-None-Match' => $packed->{headers}{etag} })->{status}, 304, 'which is as good');
 like($packed->{headers}{vary}, qr/accept-encoding/, 'caches are told what it depends on');
-is(call('GET', '/api/examples/', headers => { 'Accept-Encoding' => 'gzip;q=0' })->{headers}{'content-encoding'}, undef,
-	'who refuses gzip gets none');
+my $gzip_tag = $packed->{headers}{etag};
+$packed = call('GET', '/api/examples/', headers => { 'Accept-Encoding' => 'gzip, deflate, br' });
+is($packed->{headers}{'content-encoding'}, 'br', 'who takes brotli as well gets that');
+cmp_ok(length $packed->{text}, '<', length($plain->{text}) / 3, 'which is small too');
+is(`curl -s --compressed -H 'Accept-Encoding: br' $ENV{RENTAL_URL}/api/examples/`, $plain->{text}, 'and says the same');
+isnt($packed->{headers}{etag}, $gzip_tag, 'under another tag');
+like($packed->{headers}{vary}, qr/accept-encoding/, 'of which caches are told');
+is(call('GET', '/api/examples/', headers => { 'If-None-Match' => $packed->{headers}{etag} })->{status}, 304, 'it is as good');
+my @wanted = (
+	'' => undef, 'gzip' => 'gzip', 'br' => 'br', 'GZIP' => 'gzip', 'x-gzip' => 'gzip', 'deflate' => undef, 'gzip, br' => 'br', 'br,gzip' => 'br',
+	'gzip;q=0' => undef, 'br;q=0, gzip' => 'gzip', 'gzip;q=0.000' => undef, 'gzip;q=0.001' => 'gzip', 'gzip;q=1, br;q=0.999' => 'gzip',
+	'gzip;q=0.5, br;q=0.5' => 'br', 'gzip ; q=0.5 , br ; q=0.4' => 'gzip', '*' => 'br', '*;q=0' => undef, '*, br;q=0' => 'gzip', '*;q=0.1, gzip' => 'gzip',
+	'identity' => undef, 'identity, gzip;q=0.5' => undef, 'identity;q=0.4, gzip;q=0.5' => 'gzip', 'br;q=2' => undef, 'br;q=-1' => undef, 'br;q=' => undef,
+	'br;q=0.1234, gzip;q=0.1' => 'gzip', 'br;x=1' => undef, ', ,gzip,' => 'gzip', 'brotli' => undef, 'bra, gzipped' => undef, 'br;q=1.000' => 'br');
+while (my ($accept, $encoding) = splice @wanted, 0, 2)
+{
+	is(call('GET', '/api/examples/', headers => { 'Accept-Encoding' => $accept })->{headers}{'content-encoding'}, $encoding,
+		"'$accept' is answered by " . ($encoding // 'neither'));
+}
+my ($mine) = grep { $_->{owner_id} eq $customer->{user}{id} } @{ call('GET', '/api/examples/?page_size=100')->{json}{results} };
+call('PUT', "/api/examples/$mine->{id}/", as => $customer, body => { name => 'Long', note => 'y' x 1500 })->{status} == 200 or BAIL_OUT('no change');
+for my $encoding (qw(br gzip))
+{
+	my $tag = call('GET', "/api/examples/$mine->{id}/", headers => { 'Accept-Encoding' => $encoding })->{headers}{etag};
+	like($tag, qr/^"[0-9a-f]{24}-(br|gz)"$/, "a resource by $encoding has a tag");
+	is(call('PUT', "/api/examples/$mine->{id}/", as => $customer, body => { name => "By $encoding", note => 'y' x 1500 }, headers => { 'If-Match' => $tag })->{status},
+		200, 'by which it can be changed');
+}
 
 # Cross-origin calls, on a server that allows some
 
@@ -157,6 +183,16 @@ is($hit->{text}, call('GET', $product_path)->{text}, 'and the same as anybody ge
 is(call('GET', $product_path, @there, as => $vendor)->{headers}{'x-cache'}, undef, 'who is logged in is never answered from memory');
 is(call('GET', $product_path, @there, headers => { 'If-None-Match' => $hit->{headers}{etag} })->{status}, 304, 'a remembered answer has its tag');
 is(call('HEAD', $product_path, @there)->{headers}{'content-length'}, length $hit->{text}, 'and answers HEAD');
+
+for my $encoding (qw(br gzip))
+{
+	my @path = ("/api/catalog/products/?search=$encoding&vendor=", @there, headers => { 'Accept-Encoding' => $encoding });
+	product($vendor, 1, name => "$encoding $_", description => 'd' x 100) for 1 .. 12;
+	$path[0] =~ s/vendor=/vendor=$vendor->{user}{vendor_id}/;
+	ok(wait_until(sub { $hit = call('GET', @path); $hit->{headers}{'x-cache'} eq 'HIT' }), 'a long answer is remembered');
+	is($hit->{headers}{'content-encoding'}, $encoding, "also by $encoding");
+	is(`curl -s --compressed -H 'Accept-Encoding: $encoding' '$server->{url}$path[0]'`, call('GET', $path[0], @there)->{text}, 'and the same');
+}
 
 # own writes are seen at once, by the server that wrote; a token of the other server is of no use there
 my $own = call('POST', '/api/auth/login/', @there, body => { email => $vendor->{email}, password => $vendor->{password} })->{json};
@@ -212,5 +248,36 @@ my $off = shim_start(RENTAL_CACHE_BYTES => 0);
 call('GET', $product_path, url => $off->{url});
 is(call('GET', $product_path, url => $off->{url})->{headers}{'x-cache'}, undef, 'without memory nothing is remembered');
 is(shim_stop($_), 0, 'a server of its own stops in order') for $server, $small, $off;
+
+# Misses of one target at once: of both threads together one asks. The answer is held up until all have come.
+sql(q{CREATE FUNCTION public.held_up(n integer) RETURNS jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog AS
+	$$BEGIN PERFORM pg_advisory_xact_lock_shared(4711); IF n > 1 THEN RAISE 'no such number' USING ERRCODE = 'RT404', CONSTRAINT = 'not_found';
+	END IF; RETURN jsonb_build_object('n', n); END$$});
+sql(q{INSERT INTO rental.endpoint (method, path, function, auth, status, rate_class, tag, summary, cache_seconds, cache_tags)
+	VALUES ('GET', '/api/held-up/', 'public.held_up', '{public}', 200, 'read', 'test', 'Held up', 60, '{held}')});
+# a thread takes half of the connections and no more, so both have their ten
+my $two = shim_start(RENTAL_THREADS => 2, RENTAL_MAX_CONNECTIONS => 20, RENTAL_RATE_LIMITS => 'off', RENTAL_ADMIN_PORT => shim_port());
+my $figure = sub { call('GET', '/metrics', url => $two->{admin})->{text} =~ /^rental_cache_requests_total\{result="$_[0]"\} (\d+)$/m ? $1 : -1 };
+for my $way ('found', 'not found')
+{
+	my ($misses, $joined) = map { $figure->($_) } qw(miss joined);
+	my $target = '/api/held-up/?n=' . ($way eq 'found' ? 1 : 2);
+
+	sql("SELECT pg_advisory_lock(4711)");
+	my @sockets = map { raw_open($two->{url}) } 1 .. 20;
+	print $_ raw_request('GET', $target, headers => ['Connection: close']) for @sockets;
+	ok(wait_until(sub { $figure->('joined') == $joined + 19 }), "$way: nineteen of twenty wait for the one that asks");
+	is($figure->('miss'), $misses + 1, "$way: which is one in both threads");
+	ok(wait_until(sub { sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rental-shim' AND wait_event = 'advisory'") == 1 }),
+		"$way: so is the query");
+	sql("SELECT pg_advisory_unlock(4711)");
+	my @got = map { raw_read($_) // { status => 0, text => '' } } @sockets;
+	is(scalar(grep { $_->{status} == ($way eq 'found' ? 200 : 404) } @got), 20, "$way: all are answered");
+	is(scalar(grep { $_->{text} =~ /^\{"n": ?1\}$/ } @got), $way eq 'found' ? 20 : 0, "$way: with what it found");
+	close $_ for @sockets;
+}
+sql("DELETE FROM rental.endpoint WHERE path = '/api/held-up/'");
+sql("DROP FUNCTION public.held_up");
+is(shim_stop($two), 0, 'and it stops in order');
 
 done_testing();

@@ -1,6 +1,6 @@
 -- The API document says of every endpoint what the catalogue knows.
 BEGIN;
-SELECT plan(33);
+SELECT plan(34);
 
 -- beside the extension's own endpoints one with every kind of type
 CREATE SCHEMA check_openapi;
@@ -69,7 +69,9 @@ SELECT is_empty($$
 	'and no other');
 SELECT is_empty($$
 	SELECT a.method, a.path, a.name FROM rental.endpoint_argument a JOIN operation USING (method, path)
-	WHERE a.name <> 'given' AND NOT EXISTS (SELECT FROM jsonb_array_elements(o -> 'parameters') p WHERE p ->> 'name' = a.name)
+	WHERE a.name <> 'given' AND NOT EXISTS (SELECT FROM rental.endpoint e WHERE e.method = a.method AND e.path = a.path
+			AND e.upload_field IS NOT NULL AND a.name IN ('file', 'file_size', 'file_type', 'file_name'))
+		AND NOT EXISTS (SELECT FROM jsonb_array_elements(o -> 'parameters') p WHERE p ->> 'name' = a.name)
 		AND (o #> '{requestBody,content,application/json,schema,properties}') -> a.name IS NULL $$, 'every argument can be given');
 SELECT is_empty($$ SELECT path, method FROM operation WHERE method = 'GET' AND o -> 'requestBody' IS NOT NULL $$, 'no GET has a body');
 SELECT is_empty($$ SELECT e.path, e.method FROM rental.endpoint e JOIN operation USING (method, path)
@@ -80,6 +82,8 @@ SELECT is_empty($$ SELECT e.path, e.method FROM rental.endpoint e JOIN operation
 SELECT is_empty($$ SELECT code FROM rental.error_list() WHERE code !~ '^[a-z_]+$' OR status NOT BETWEEN 400 AND 599 OR title = '' $$, 'the errors have codes, status and titles');
 
 SELECT is(pg_temp.change('{x-roles}'), '["vendor", "admin"]', 'the roles that may call are named');
+SELECT is_empty($$ SELECT path, method FROM operation JOIN rental.endpoint e USING (method, path)
+	WHERE o ->> 'x-scope' IS DISTINCT FROM e.tag || CASE e.method WHEN 'GET' THEN ':read' ELSE ':write' END $$, 'and the scope that an API key needs');
 SELECT is(pg_temp.change('{requestBody,content,application/json,schema,required}'), '["wishes"]', 'an argument without a default is required');
 SELECT is(pg_temp.member('given'), NULL, 'what the server fills is no field');
 SELECT is(pg_temp.member('tags'), '{"type": ["array", "null"], "items": {"type": "string"}, "default": ["a", "b"]}', 'an array and its default');

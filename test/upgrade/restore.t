@@ -95,6 +95,7 @@ END $$;
 SQL
 cmp_ok(sql($from, "SELECT count(*) FROM rental.shortages"), '>', 0, 'there is a shortage');
 is(sql($from, "SELECT count(*) FROM rental.stock_verify()"), 0, 'the database to be dumped is sound');
+cmp_ok(sql($from, "SELECT count(DISTINCT table_name) FROM rental.audit WHERE action = 'insert'"), '>=', 10, 'the audit trail has rows of most tables');
 
 my $said = `bash -c "set -o pipefail; pg_dump '$from' 2>&1 >'$dump' && psql -XAtq -v ON_ERROR_STOP=1 -d '$to' -f '$dump' 2>&1 >/dev/null"`;
 is($?, 0, 'pg_dump and psql go through');
@@ -113,6 +114,7 @@ my $order = "SELECT number FROM rental.order_place((SELECT jsonb_build_array(jso
 my $number = sql($to, $order);
 like($number, qr/^ORD-\d{4}-\d{6}$/, 'the restored database takes the next order');
 is($number, sql($from, $order), 'with the number that the old one would give');
+is(sql($to, "SELECT action FROM rental.audit WHERE table_name = 'orders' ORDER BY id DESC LIMIT 1"), 'insert', 'and records it in the audit trail');
 
 # a dump in PostgreSQL's own format, and one of INSERT statements
 for my $form ([ 'custom format', "pg_dump -Fc '$from' | pg_restore -e -d '$to'" ],
