@@ -346,15 +346,9 @@ vendor_currency(const pg_uuid_t *vendor_id)
 	return plan_text(0, 1);
 }
 
-/* one_of refuses a word that is none of those given. */
-static void
-one_of(const char *word, const char *field, const char *a, const char *b, const char *c)
-{
-	if (strcmp(word, a) == 0 || strcmp(word, b) == 0 || (c != NULL && strcmp(word, c) == 0))
-		return;
-	rental_raise(invalid_value, errmsg("%s must be %s%s%s or %s", field, a, c ? ", " : "", c ? b : "", c ? c : b),
-				 errfield(field));
-}
+static const char *const trackings[] = {"bulk", "serialised", "kit", NULL};
+static const char *const kinds[] = {"rental", "sale", NULL};
+static const char *const assignments[] = {"order", "dispatch", NULL};
 
 static void
 buffer_check(NullableDatum buffer, const char *field)
@@ -388,9 +382,9 @@ product_create(PG_FUNCTION_ARGS)
 	const char		*currency;
 	NullableDatum	 row;
 
-	one_of(tracking, "tracking", "bulk", "serialised", "kit");
-	one_of(kind, "kind", "rental", "sale", NULL);
-	one_of(assignment, "assignment", "order", "dispatch", NULL);
+	request_word(tracking, "tracking", trackings);
+	request_word(kind, "kind", kinds);
+	request_word(assignment, "assignment", assignments);
 	buffer_check(FCARG(8), "buffer_before");
 	buffer_check(FCARG(9), "buffer_after");
 	request_required(FCARG(10), "shortage_limit");
@@ -432,7 +426,7 @@ product_update(PG_FUNCTION_ARGS)
 
 	request_required(FCARG(0), "product_id");
 	if (assignment != NULL)
-		one_of(assignment, "assignment", "order", "dispatch", NULL);
+		request_word(assignment, "assignment", assignments);
 	if (!PG_ARGISNULL(5))
 		buffer_check(FCARG(5), "buffer_before");
 	if (!PG_ARGISNULL(6))

@@ -116,23 +116,6 @@ PLAN(
 
 /* Checks */
 
-/* check_word refuses a word that is not among those given, the last of which is NULL. */
-static void
-check_word(const char *word, const char *field, const char *const *words)
-{
-	StringInfoData known;
-	int			   i;
-
-	initStringInfo(&known);
-	for (i = 0; words[i] != NULL; i++)
-	{
-		if (strcmp(words[i], word) == 0)
-			return;
-		appendStringInfo(&known, "%s%s", i == 0 ? "" : words[i + 1] == NULL ? " or " : ", ", words[i]);
-	}
-	rental_raise(invalid_value, errmsg("%s must be %s", field, known.data), errfield(field));
-}
-
 /* check_percent refuses what is not within bounds, or finer than four decimals. */
 static void
 check_percent(NullableDatum percent, const char *field, int least, int most)
@@ -255,7 +238,7 @@ check_tiers(Jsonb *json, bool by_hour, const char *currency, int32 *days)
 		Datum		  amount = request_amount(&tier, "amount", currency);
 
 		request_integer(&tier, "length", true, &length);
-		check_word(unit, request_path(&tier, "unit"), tier_units);
+		request_word(unit, request_path(&tier, "unit"), tier_units);
 		if (length < 1 || length > 3660)
 			rental_raise(invalid_value, errmsg("length must be between 1 and 3660"),
 						 errfield(request_path(&tier, "length")));
@@ -345,10 +328,10 @@ product_rate_set(PG_FUNCTION_ARGS)
 	days = PG_GETARG_INT32(2);
 	unit = request_required_text(FCARG(6), "unit", 20);
 	counting = request_required_text(FCARG(7), "counting", 20);
-	check_word(unit, "unit", units);
-	check_word(counting, "counting", countings);
+	request_word(unit, "unit", units);
+	request_word(counting, "counting", countings);
 	if (strategy != NULL)
-		check_word(strategy, "strategy", strategies);
+		request_word(strategy, "strategy", strategies);
 	if (days < 1 || days > 3660)
 		rental_raise(invalid_value, errmsg("days must be between 1 and 3660"), errfield("days"));
 	leeway = DatumGetIntervalP(PG_GETARG_DATUM(8));
@@ -454,7 +437,7 @@ price_rule_create(PG_FUNCTION_ARGS)
 	NullableDatum			 id = VALUE(uuid7_datum());
 	bool					 is_season = strcmp(kind, "season") == 0;
 
-	check_word(kind, "kind", kinds);
+	request_word(kind, "kind", kinds);
 	request_required(FCARG(11), "priority");
 	if (PG_ARGISNULL(2) == PG_ARGISNULL(3))
 		rental_raise(missing_field, errmsg("give either percent or amount"), errfield("percent"));
@@ -718,7 +701,7 @@ price_settings_set(PG_FUNCTION_ARGS)
 
 	for (i = 0; i < lengthof(fields); i++)
 		request_required(FCARG(i), fields[i]);
-	check_word(deposit, "deposit", deposits);
+	request_word(deposit, "deposit", deposits);
 	check_percent(FCARG(1), "deposit_percent", 0, 100);
 	check_percent(FCARG(2), "waiver_percent", 0, 100);
 	check_span(FCARG(3), "late_free");

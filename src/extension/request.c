@@ -370,3 +370,20 @@ request_pattern(NullableDatum search)
 	appendStringInfoChar(&pattern, '%');
 	return VALUE(CStringGetTextDatum(pattern.data));
 }
+
+/* request_word refuses a word that is not among those given, the last of which is NULL. */
+void
+request_word(const char *word, const char *field, const char *const *words)
+{
+	StringInfoData known;
+	int			   i;
+
+	initStringInfo(&known);
+	for (i = 0; words[i] != NULL; i++)
+	{
+		if (strcmp(words[i], word) == 0)
+			return;
+		appendStringInfo(&known, "%s%s", i == 0 ? "" : words[i + 1] == NULL ? " or " : ", ", words[i]);
+	}
+	rental_raise(invalid_value, errmsg("%s must be %s", field, known.data), errfield(field));
+}
