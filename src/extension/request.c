@@ -263,6 +263,49 @@ request_string(const RequestObject *object, const char *field, bool required, in
 	return *text == '\0' ? NULL : text;
 }
 
+/* request_amount is a decimal, as a text like the amounts of answers or as a number. */
+bool
+request_amount(const RequestObject *object, const char *field, bool required, Datum *value)
+{
+	JsonbValue *json = field_value(object, field, required);
+	char	   *text;
+	size_t		whole;
+
+	if (json == NULL)
+		return false;
+	if (json->type == jbvNumeric)
+	{
+		*value = NumericGetDatum(json->val.numeric);
+		return true;
+	}
+	text = json->type == jbvString ? pnstrdup(json->val.string.val, json->val.string.len) : "";
+	whole = strspn(text, "0123456789");
+	if (whole == 0 || whole > 20 ||
+		(text[whole] != '\0' &&
+		 (text[whole] != '.' || strspn(text + whole + 1, "0123456789") != strlen(text + whole + 1) ||
+		  text[whole + 1] == '\0' || strlen(text + whole) > 20)))
+		wrong_type(object, field, "a decimal, such as \"12.50\"");
+	*value = DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	return true;
+}
+
+/* request_child is an object inside an object; false if it is absent or null. */
+bool
+request_child(const RequestObject *object, const char *field, bool required, const char *const *fields,
+			  RequestObject *child)
+{
+	JsonbValue *json = field_value(object, field, required);
+
+	if (json == NULL)
+		return false;
+	if (json->type != jbvBinary || !JsonContainerIsObject(json->val.binary.data))
+		wrong_type(object, field, "an object");
+	child->path = request_path(object, field);
+	child->json = json->val.binary.data;
+	check_fields(child, fields);
+	return true;
+}
+
 void
 request_required(NullableDatum value, const char *field)
 {

@@ -32,6 +32,9 @@ extern bool			 request_integer(const RequestObject *object, const char *field, b
 extern bool			 request_time(const RequestObject *object, const char *field, bool required, TimestampTz *value);
 extern int			 request_uuids(const RequestObject *object, const char *field, pg_uuid_t **values);
 extern char			*request_string(const RequestObject *object, const char *field, bool required, int most);
+extern bool			 request_amount(const RequestObject *object, const char *field, bool required, Datum *value);
+extern bool request_child(const RequestObject *object, const char *field, bool required, const char *const *fields,
+						  RequestObject *child);
 extern RequestObject request_whole(const char *name, Jsonb *json, const char *const *fields);
 extern char			*request_path(const RequestObject *object, const char *field);
 
