@@ -78,6 +78,8 @@ BEGIN
 		('blackouts', 'INSERT OR UPDATE OR DELETE', '{}'),
 		('orders', 'INSERT OR UPDATE OR DELETE', '{}'),
 		('order_items', 'UPDATE OR DELETE', '{}'),
+		('order_charges', 'INSERT OR UPDATE OR DELETE', '{}'),
+		('order_policies', 'INSERT OR UPDATE OR DELETE', '{}'),
 		('invoices', 'INSERT OR UPDATE OR DELETE', '{}'),
 		('invoice_lines', 'UPDATE OR DELETE', '{}'),
 		('payments', 'INSERT OR UPDATE OR DELETE', '{}'),

@@ -103,7 +103,7 @@ amount_datum(int64 minor, const char *currency)
 }
 
 char *
-amount_text(int64 minor, const char *currency)
+amount_minor_text(int64 minor, const char *currency)
 {
 	return DatumGetCString(DirectFunctionCall1(numeric_out, amount_datum(minor, currency)));
 }

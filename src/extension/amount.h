@@ -18,6 +18,6 @@ extern Datum amount_divide(Datum amount, int64 n);
 extern Datum amount_zero(void);
 extern int64 amount_minor(Datum amount, const char *currency);
 extern Datum amount_datum(int64 minor, const char *currency);
-extern char *amount_text(int64 minor, const char *currency);
+extern char *amount_minor_text(int64 minor, const char *currency);
 
 #endif /* RENTAL_AMOUNT_H */

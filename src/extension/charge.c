@@ -116,7 +116,7 @@ charge_units(const Rate *rate, const Period *period, pg_tz *zone)
 /* Lines */
 
 void
-charge_line(Charge *charge, const char *step, const char *description, int32 units, Minor amount)
+charge_explain(Charge *charge, const char *step, const char *description, int32 units, Minor amount)
 {
 	charge->lines = charge->lines == NULL ? palloc(16 * sizeof(ChargeLine))
 					: (charge->nlines & (charge->nlines - 1)) == 0 && charge->nlines >= 16
@@ -243,17 +243,17 @@ explain_base(Charge *charge, const Rate *rate, int32 n, const int32 *choice)
 				times[choice[left]]++;
 			for (t = rate->ntiers - 1; t >= 0; t--)
 				if (times[t] > 0)
-					charge_line(charge, "base",
-								times[t] == 1 ? rate->tiers[t].name
-											  : psprintf("%d x %s", times[t], rate->tiers[t].name),
-								times[t] * rate->tiers[t].units, times[t] * rate->tiers[t].amount);
+					charge_explain(charge, "base",
+								   times[t] == 1 ? rate->tiers[t].name
+												 : psprintf("%d x %s", times[t], rate->tiers[t].name),
+								   times[t] * rate->tiers[t].units, times[t] * rate->tiers[t].amount);
 			break;
 		case RATE_TIERED:
 			tiered(rate, n, &t);
-			charge_line(charge, "base", psprintf("up to %s", rate->tiers[t].name), Min(n, rate->tiers[t].units),
-						rate->tiers[t].amount);
+			charge_explain(charge, "base", psprintf("up to %s", rate->tiers[t].name), Min(n, rate->tiers[t].units),
+						   rate->tiers[t].amount);
 			if (n > rate->tiers[t].units)
-				charge_line(
+				charge_explain(
 					charge, "base",
 					psprintf("%d further %s", n - rate->tiers[t].units, unit_name(rate, n - rate->tiers[t].units)),
 					n - rate->tiers[t].units, (n - rate->tiers[t].units) * rate->extra);
@@ -266,7 +266,7 @@ explain_base(Charge *charge, const Rate *rate, int32 n, const int32 *choice)
 
 				for (left = i + 1; left < n && unit_by_factor(rate, left) == each; left++)
 					;
-				charge_line(
+				charge_explain(
 					charge, "base",
 					psprintf("%d %s x %s", left - i, unit_name(rate, left - i),
 							 factor_text(rate->nfactors == 0 ? MILLION : rate->factors[Min(i, rate->nfactors - 1)])),
@@ -274,12 +274,13 @@ explain_base(Charge *charge, const Rate *rate, int32 n, const int32 *choice)
 			}
 			break;
 		case RATE_FIXED:
-			charge_line(charge, "base", rate->tiers[0].name, Min(n, rate->tiers[0].units), rate->tiers[0].amount);
+			charge_explain(charge, "base", rate->tiers[0].name, Min(n, rate->tiers[0].units), rate->tiers[0].amount);
 			if (n > rate->tiers[0].units)
-				charge_line(charge, "base",
-							psprintf("%d further %s at %s %% each", n - rate->tiers[0].units,
-									 unit_name(rate, n - rate->tiers[0].units), factor_text(rate->extra_percent * 100)),
-							n - rate->tiers[0].units, fixed(rate, n) - rate->tiers[0].amount);
+				charge_explain(charge, "base",
+							   psprintf("%d further %s at %s %% each", n - rate->tiers[0].units,
+										unit_name(rate, n - rate->tiers[0].units),
+										factor_text(rate->extra_percent * 100)),
+							   n - rate->tiers[0].units, fixed(rate, n) - rate->tiers[0].amount);
 			break;
 	}
 }
@@ -388,11 +389,12 @@ charge_period(const Rate *rate, const Period *period, pg_tz *zone, const Season 
 		if (counted[s] == 0)
 			continue;
 		with = in_season(cost[units], units, seasons, s + 1, counted, share);
-		charge_line(&charge, "season", seasons[s].name, counted[s], with - charge.amount);
+		charge_explain(&charge, "season", seasons[s].name, counted[s], with - charge.amount);
 		charge.amount = with;
 	}
 	if (units < n)
-		charge_line(&charge, "season", psprintf("no less than for %d %s", units, unit_name(rate, units)), n - units, 0);
+		charge_explain(&charge, "season", psprintf("no less than for %d %s", units, unit_name(rate, units)), n - units,
+					   0);
 	return charge;
 }
 

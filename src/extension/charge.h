@@ -101,7 +101,7 @@ extern Minor		charge_scale(Minor amount, int64 millionths);
 extern Minor		charge_part(Minor amount, int64 part, int64 whole);
 extern ChargedUnits charge_units(const Rate *rate, const Period *period, pg_tz *zone);
 extern Charge charge_period(const Rate *rate, const Period *period, pg_tz *zone, const Season *seasons, int nseasons);
-extern void	  charge_line(Charge *charge, const char *step, const char *description, int32 units, Minor amount);
+extern void	  charge_explain(Charge *charge, const char *step, const char *description, int32 units, Minor amount);
 extern Minor  charge_late(const LatePolicy *policy, int64 late);
 
 #endif /* RENTAL_CHARGE_H */

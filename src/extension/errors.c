@@ -31,9 +31,9 @@ rental_errcode(RentalError error)
 	return err_generic_string(PG_DIAG_CONSTRAINT_NAME, rental_errors[error].name);
 }
 
-/* errfield names the request's field that an error is about. */
+/* errfield names the request's field that an error is about; NULL if it is about none, such as a part of the path. */
 int
 errfield(const char *field)
 {
-	return err_generic_string(PG_DIAG_COLUMN_NAME, field);
+	return field == NULL ? 0 : err_generic_string(PG_DIAG_COLUMN_NAME, field);
 }

@@ -13,6 +13,7 @@
 #include "request.h"
 #include "response.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 
 PLAN(invoice_of_order, "SELECT number FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
 PLAN(
@@ -23,8 +24,11 @@ PLAN(
 PLAN(
 	lines_insert,
 	"INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, description, quantity, unit_price, total, start_at, end_at) "
-	"SELECT i.vendor_id, $2, row_number() OVER (ORDER BY i.id), p.name, i.quantity, i.unit_price, i.total, i.start_at, i.end_at "
-	"FROM rental.order_items i JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id WHERE i.order_id = $1",
+	"SELECT i.vendor_id, $2, row_number() OVER (ORDER BY i.id), p.name, i.quantity, i.unit_price, i.subtotal - i.discount, i.start_at, i.end_at "
+	"FROM rental.order_items i JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id WHERE i.order_id = $1 "
+	"UNION ALL SELECT o.vendor_id, $2, count(i.id) + 1, 'Delivery', 1, o.fee, o.fee, min(i.start_at), max(i.end_at) "
+	"FROM rental.orders o JOIN rental.order_items i ON i.order_id = o.id AND i.vendor_id = o.vendor_id WHERE o.id = $1 AND o.fee > 0 "
+	"GROUP BY o.vendor_id, o.fee",
 	UUIDOID, UUIDOID);
 PLAN(invoice_row, "SELECT v, v.customer_id, v.vendor_id FROM rental.invoice_view v WHERE v.id = $1", UUIDOID);
 
@@ -69,8 +73,9 @@ invoice_issue(PG_FUNCTION_ARGS)
 		rental_raise(already_exists, errmsg("the order has invoice %s already", plan_text(0, 1)));
 	number = number_next(&order.vendor_id, "INV", period_year(now, period_zone(order.time_zone)));
 	plan_run(&invoice_insert, VALUE(id), VALUE(UUIDPGetDatum(&order.vendor_id)), FCARG(0),
-			 VALUE(CStringGetTextDatum(number)), VALUE(CStringGetTextDatum(order.currency)), VALUE(order.subtotal),
-			 VALUE(order.tax), VALUE(order.total), VALUE(TimestampTzGetDatum(now)));
+			 VALUE(CStringGetTextDatum(number)), VALUE(CStringGetTextDatum(order.currency)),
+			 VALUE(DirectFunctionCall2(numeric_sub, order.total, order.tax)), VALUE(order.tax), VALUE(order.total),
+			 VALUE(TimestampTzGetDatum(now)));
 	plan_run(&lines_insert, FCARG(0), VALUE(id));
 	data = psprintf("{\"number\":\"%s\"}", number);
 	order_event(&order, "invoiced", data);

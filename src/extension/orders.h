@@ -1,6 +1,6 @@
 /*
  * orders.h
- *	  What invoices and payments need to know of orders.
+ *	  What other domains need to know of orders.
  */
 #ifndef RENTAL_ORDERS_H
 #define RENTAL_ORDERS_H
@@ -18,10 +18,31 @@ typedef struct Order
 	const char *time_zone;
 	Datum		subtotal;
 	Datum		tax;
-	Datum		total;
+	Datum		total; /* with the fee */
+	Datum		fee;
+	Datum		paid;
+	TimestampTz expires_at; /* infinity if it does not */
 } Order;
 
-extern void order_lock_own(NullableDatum id, Order *order);
-extern void order_event(const Order *order, const char *kind, const char *json);
+struct OrderLine;
+
+/* What an order is made of */
+typedef struct OrderRequest
+{
+	struct OrderLine *lines;
+	int				  nlines;
+	const pg_uuid_t	 *customer_id;
+	const char		 *note;
+	const char		 *coupon;	/* or NULL */
+	NullableDatum	  delivery; /* jsonb, or null */
+	NullableDatum	  terms;
+	bool			  is_draft;
+} OrderRequest;
+
+extern void			 order_lock_own(NullableDatum id, Order *order);
+extern void			 order_event(const Order *order, const char *kind, const char *json);
+extern void			 order_paid(const pg_uuid_t *id);
+extern pg_uuid_t	 order_make(const OrderRequest *request);
+extern NullableDatum order_answer(const pg_uuid_t *id);
 
 #endif /* RENTAL_ORDERS_H */

@@ -73,6 +73,7 @@ payment_record(PG_FUNCTION_ARGS)
 			 VALUE(TimestampTzGetDatum(now)));
 	data = psprintf("{\"amount\":\"%s\"}", DatumGetCString(DirectFunctionCall1(numeric_out, amount)));
 	order_event(&order, "paid", data);
+	order_paid(&order.id);
 	plan_run(&payment_row, VALUE(id));
 	row = plan_keep(0, 1);
 	plan_close();

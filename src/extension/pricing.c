@@ -215,7 +215,6 @@ rate_read(PriceItem *item, Rate *rate, Minor *minimum)
 		rate->factors[i] = 100 * millionths(items[i]);
 	rate->extra_percent = millionths(priced(product, COL_EXTRA_PERCENT).value);
 	*minimum = amount_minor(priced(product, COL_MINIMUM).value, currency);
-	item->deposit = amount_minor(priced(product, COL_DEPOSIT).value, currency);
 	item->waiver_exempt = DatumGetBool(priced(product, COL_EXEMPT).value);
 	item->has_category = !priced(product, COL_CATEGORY).isnull;
 	if (item->has_category)
@@ -352,19 +351,19 @@ item_charge(PriceItem *item, const VendorPricing *vendor)
 		memset(&item->charge, 0, sizeof(item->charge));
 		item->charge.units.count = 1;
 		item->charge.amount = rate.tiers[0].amount;
-		charge_line(&item->charge, "base", "price", 1, item->charge.amount);
+		charge_explain(&item->charge, "base", "price", 1, item->charge.amount);
 	}
 	else
 		item->charge = charge_period(&rate, &item->period, zone, seasons, nseasons);
 	if (item->charge.amount < minimum)
 	{
-		charge_line(&item->charge, "minimum", "least charge", 0, minimum - item->charge.amount);
+		charge_explain(&item->charge, "minimum", "least charge", 0, minimum - item->charge.amount);
 		item->charge.amount = minimum;
 	}
 	if (step.name != NULL)
 	{
 		stepped = charge_scale(item->charge.amount, MILLION + step.percent);
-		charge_line(&item->charge, "quantity", step.name, 0, stepped - item->charge.amount);
+		charge_explain(&item->charge, "quantity", step.name, 0, stepped - item->charge.amount);
 		item->charge.amount = stepped;
 	}
 	item->unit_price = item->charge.amount;
@@ -385,7 +384,7 @@ group_discount(PriceItem *item, int64 percent)
 	if (discount == 0)
 		return;
 	item->discount += discount;
-	charge_line(&item->charge, "discount", "customer group", 0, -discount);
+	charge_explain(&item->charge, "discount", "customer group", 0, -discount);
 }
 
 static bool
@@ -509,7 +508,7 @@ coupon_discount(PriceItem *items, int n, PriceOrder *order)
 	{
 		shares[i].item->discount += shares[i].part;
 		if (shares[i].part > 0)
-			charge_line(&shares[i].item->charge, "coupon", code, 0, -shares[i].part);
+			charge_explain(&shares[i].item->charge, "coupon", code, 0, -shares[i].part);
 	}
 }
 
@@ -533,16 +532,16 @@ item_taxes(PriceItem *item)
 
 		if (DatumGetBool(plan_datum(i, 3)))
 			/* told, but no part of any sum: the price holds it already */
-			charge_line(&item->charge, "tax",
-						psprintf("holds %s %s", plan_text(i, 1),
-								 amount_text(charge_part(net, percent, included), item->product->currency)),
-						0, 0);
+			charge_explain(&item->charge, "tax",
+						   psprintf("holds %s %s", plan_text(i, 1),
+									amount_minor_text(charge_part(net, percent, included), item->product->currency)),
+						   0, 0);
 		else
 		{
 			Minor tax = charge_scale(net, percent);
 
 			item->tax += tax;
-			charge_line(&item->charge, "tax", plan_text(i, 1), 0, tax);
+			charge_explain(&item->charge, "tax", plan_text(i, 1), 0, tax);
 		}
 	}
 }
@@ -577,10 +576,9 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 {
 	VendorPricing vendor = vendor_read(items[0].product, order->customer_id);
 	Minor		  insurable = 0;
-	Minor		  fixed_deposit = 0;
 	int			  i;
 
-	order->subtotal = order->discount = order->tax = order->waiver = order->deposit = 0;
+	order->subtotal = order->discount = order->tax = order->waiver = 0;
 	order->has_coupon = false;
 	for (i = 0; i < n; i++)
 	{
@@ -601,7 +599,6 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 		order->tax += items[i].tax;
 		if (!items[i].waiver_exempt)
 			insurable += items[i].subtotal - items[i].discount;
-		fixed_deposit += items[i].deposit * items[i].quantity;
 	}
 	if (order->with_waiver)
 	{
@@ -610,12 +607,36 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 		order->waiver = charge_scale(insurable, vendor.waiver_percent);
 	}
 	order->total = order->subtotal - order->discount + order->tax + order->waiver;
-	if (strcmp(vendor.deposit, "fixed") == 0)
-		order->deposit = fixed_deposit;
-	else if (strcmp(vendor.deposit, "percent_items") == 0)
-		order->deposit = charge_scale(order->subtotal - order->discount, vendor.deposit_percent);
-	else if (strcmp(vendor.deposit, "percent_total") == 0)
-		order->deposit = charge_scale(order->total, vendor.deposit_percent);
+}
+
+static bool
+deposit_is(const Product *product, const char *kind)
+{
+	NullableDatum deposit = priced(product, COL_VENDOR_DEPOSIT);
+
+	return !deposit.isnull && strcmp(TextDatumGetCString(deposit.value), kind) == 0;
+}
+
+/* price_deposit is the deposit for pieces of a product, where the vendor takes fixed ones. */
+Minor
+price_deposit(const Product *product, int32 quantity)
+{
+	NullableDatum each = priced(product, COL_DEPOSIT);
+
+	if (!deposit_is(product, "fixed") || each.isnull)
+		return 0;
+	return amount_minor(each.value, product->currency) * quantity;
+}
+
+/* price_deposit_share is the deposit for an order of a vendor that takes a part of its items, or of its total. */
+Minor
+price_deposit_share(const Product *product, Minor items, Minor total)
+{
+	if (deposit_is(product, "percent_items"))
+		return charge_scale(items, millionths(priced(product, COL_DEPOSIT_PERCENT).value));
+	if (deposit_is(product, "percent_total"))
+		return charge_scale(total, millionths(priced(product, COL_DEPOSIT_PERCENT).value));
+	return 0;
 }
 
 /*
@@ -718,7 +739,9 @@ price(PG_FUNCTION_ARGS)
 	values[9] = amount_datum(item.discount, currency);
 	values[10] = amount_datum(item.tax, currency);
 	values[11] = amount_datum(item.total, currency);
-	values[12] = amount_datum(order.deposit, currency);
+	values[12] = amount_datum(price_deposit(&product, item.quantity) +
+								  price_deposit_share(&product, item.subtotal - item.discount, item.total),
+							  currency);
 	values[13] = PointerGetDatum(construct_array(lines, item.charge.nlines, line_type, -1, false, TYPALIGN_DOUBLE));
 	result = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 	plan_close();

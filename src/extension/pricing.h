@@ -23,7 +23,6 @@ typedef struct PriceItem
 	Minor	  discount; /* of the customer's group and of the coupon */
 	Minor	  tax;		/* what is added */
 	Minor	  total;	/* subtotal - discount + tax */
-	Minor	  deposit;	/* where the vendor takes fixed deposits */
 	bool	  by_hour;	/* units of charge are hours, else days */
 	bool	  waiver_exempt;
 	bool	  has_category;
@@ -43,13 +42,14 @@ typedef struct PriceOrder
 	Minor	  tax;
 	Minor	  waiver;
 	Minor	  total; /* subtotal - discount + tax + waiver */
-	Minor	  deposit;
 	bool	  has_coupon;
 	pg_uuid_t coupon_id;
 } PriceOrder;
 
 extern void	 price_items(PriceItem *items, int n, PriceOrder *order);
 extern void	 price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_t *order_id);
+extern Minor price_deposit(const Product *product, int32 quantity);
+extern Minor price_deposit_share(const Product *product, Minor items, Minor total);
 extern Minor price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at);
 
 #endif /* RENTAL_PRICING_H */

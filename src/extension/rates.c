@@ -206,6 +206,17 @@ list_own(FunctionCallInfo fcinfo, PagePlans *pages)
 	return page_return(fcinfo, pages, &vendor, 1, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
 }
 
+/* step_amount is the amount of a tier or step, which the currency must have. */
+static Datum
+step_amount(const RequestObject *step, const char *currency)
+{
+	Datum amount;
+
+	request_amount(step, "amount", true, &amount);
+	amount_check(amount, currency, request_path(step, "amount"));
+	return amount;
+}
+
 /* Rates */
 
 static const char *const tier_fields[] = {"length", "unit", "amount", NULL};
@@ -235,7 +246,7 @@ check_tiers(Jsonb *json, bool by_hour, const char *currency, int32 *days)
 		char		 *unit = request_string(&tier, "unit", true, 10);
 		int32		  length;
 		int32		  hours;
-		Datum		  amount = request_amount(&tier, "amount", currency);
+		Datum		  amount = step_amount(&tier, currency);
 
 		request_integer(&tier, "length", true, &length);
 		request_word(unit, request_path(&tier, "unit"), tier_units);
@@ -721,7 +732,7 @@ price_settings_set(PG_FUNCTION_ARGS)
 			int32		  days;
 
 			request_integer(&step, "days", true, &days);
-			request_amount(&step, "amount", currency);
+			step_amount(&step, currency);
 			if (days < 1 || days > 3660)
 				rental_raise(invalid_value, errmsg("days must be between 1 and 3660"),
 							 errfield(request_path(&step, "days")));

@@ -8,7 +8,6 @@
  */
 #include "request.h"
 
-#include "amount.h"
 #include "common/unicode_norm.h"
 #include "errors.h"
 #include "lib/stringinfo.h"
@@ -195,29 +194,6 @@ request_integer(const RequestObject *object, const char *field, bool required, i
 	return true;
 }
 
-/* request_amount is an amount that the currency has: a decimal string, or a number. */
-Datum
-request_amount(const RequestObject *object, const char *field, const char *currency)
-{
-	JsonbValue *json = field_value(object, field, true);
-	Datum		amount;
-
-	if (json->type == jbvNumeric)
-		amount = NumericGetDatum(json->val.numeric);
-	else
-	{
-		char *text = json->type == jbvString ? pnstrdup(json->val.string.val, json->val.string.len) : "";
-
-		if (*text == '\0' || strspn(text, "0123456789.") != strlen(text) || strlen(text) > 40 || text[0] == '.' ||
-			strchr(text, '.') != strrchr(text, '.') || text[strlen(text) - 1] == '.')
-			wrong_type(object, field, "a decimal amount, such as \"119.90\"");
-		amount =
-			DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-	}
-	amount_check(amount, currency, request_path(object, field));
-	return amount;
-}
-
 static bool
 digits(const char **s, int n)
 {
@@ -285,6 +261,49 @@ request_string(const RequestObject *object, const char *field, bool required, in
 	if (*text == '\0' && required)
 		rental_raise(invalid_value, errmsg("%s must not be empty", path), errfield(path));
 	return *text == '\0' ? NULL : text;
+}
+
+/* request_amount is a decimal, as a text like the amounts of answers or as a number. */
+bool
+request_amount(const RequestObject *object, const char *field, bool required, Datum *value)
+{
+	JsonbValue *json = field_value(object, field, required);
+	char	   *text;
+	size_t		whole;
+
+	if (json == NULL)
+		return false;
+	if (json->type == jbvNumeric)
+	{
+		*value = NumericGetDatum(json->val.numeric);
+		return true;
+	}
+	text = json->type == jbvString ? pnstrdup(json->val.string.val, json->val.string.len) : "";
+	whole = strspn(text, "0123456789");
+	if (whole == 0 || whole > 20 ||
+		(text[whole] != '\0' &&
+		 (text[whole] != '.' || strspn(text + whole + 1, "0123456789") != strlen(text + whole + 1) ||
+		  text[whole + 1] == '\0' || strlen(text + whole) > 20)))
+		wrong_type(object, field, "a decimal, such as \"12.50\"");
+	*value = DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	return true;
+}
+
+/* request_child is an object inside an object; false if it is absent or null. */
+bool
+request_child(const RequestObject *object, const char *field, bool required, const char *const *fields,
+			  RequestObject *child)
+{
+	JsonbValue *json = field_value(object, field, required);
+
+	if (json == NULL)
+		return false;
+	if (json->type != jbvBinary || !JsonContainerIsObject(json->val.binary.data))
+		wrong_type(object, field, "an object");
+	child->path = request_path(object, field);
+	child->json = json->val.binary.data;
+	check_fields(child, fields);
+	return true;
 }
 
 void

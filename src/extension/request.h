@@ -30,9 +30,11 @@ extern RequestObject request_object(const RequestList *list, int index, const ch
 extern bool			 request_uuid(const RequestObject *object, const char *field, bool required, pg_uuid_t *value);
 extern bool			 request_integer(const RequestObject *object, const char *field, bool required, int32 *value);
 extern bool			 request_time(const RequestObject *object, const char *field, bool required, TimestampTz *value);
-extern Datum		 request_amount(const RequestObject *object, const char *field, const char *currency);
 extern int			 request_uuids(const RequestObject *object, const char *field, pg_uuid_t **values);
 extern char			*request_string(const RequestObject *object, const char *field, bool required, int most);
+extern bool			 request_amount(const RequestObject *object, const char *field, bool required, Datum *value);
+extern bool request_child(const RequestObject *object, const char *field, bool required, const char *const *fields,
+						  RequestObject *child);
 extern RequestObject request_whole(const char *name, Jsonb *json, const char *const *fields);
 extern char			*request_path(const RequestObject *object, const char *field);
 

@@ -126,6 +126,64 @@ PLAN(assignments_cut,
 	 "AND upper(a.blocked) > $2 AND lower(a.blocked) < $2",
 	 UUIDOID, TIMESTAMPTZOID);
 
+PLAN(assigned,
+	 "SELECT unit_id FROM rental.unit_assignments WHERE reservation_id = $1 AND vendor_id = $2 ORDER BY unit_id",
+	 UUIDOID, UUIDOID);
+PLAN(assigned_to_line,
+	 "SELECT a.unit_id FROM rental.reservations r JOIN rental.unit_assignments a ON a.reservation_id = r.id "
+	 "AND a.vendor_id = r.vendor_id WHERE r.order_item_id = $1 AND r.state IN ('hold', 'firm') ORDER BY a.unit_id",
+	 UUIDOID);
+PLAN(assignment_drop,
+	 "DELETE FROM rental.unit_assignments WHERE reservation_id = $1 AND vendor_id = $2 AND unit_id = $3", UUIDOID,
+	 UUIDOID, UUIDOID);
+PLAN(assignments_surplus,
+	 "DELETE FROM rental.unit_assignments WHERE (id, vendor_id) IN (SELECT id, vendor_id FROM rental.unit_assignments "
+	 "WHERE reservation_id = $1 AND vendor_id = $2 ORDER BY id OFFSET $3)",
+	 UUIDOID, UUIDOID, INT4OID);
+PLAN(
+	assignments_move,
+	"UPDATE rental.unit_assignments SET reservation_id = $3 WHERE (id, vendor_id) IN (SELECT id, vendor_id FROM "
+	"rental.unit_assignments WHERE reservation_id = $1 AND vendor_id = $2 AND (cardinality($5) = 0 OR unit_id = ANY ($5)) "
+	"ORDER BY id LIMIT $4)",
+	UUIDOID, UUIDOID, UUIDOID, INT4OID, UUIDARRAYOID);
+PLAN(assignments_end_of,
+	 "DELETE FROM rental.unit_assignments WHERE reservation_id = $1 AND vendor_id = $2 AND lower(blocked) >= $3",
+	 UUIDOID, UUIDOID, TIMESTAMPTZOID);
+PLAN(assignments_cut_of,
+	 "UPDATE rental.unit_assignments SET blocked = tstzrange(lower(blocked), $3) WHERE reservation_id = $1 AND "
+	 "vendor_id = $2 AND upper(blocked) > $3",
+	 UUIDOID, UUIDOID, TIMESTAMPTZOID);
+PLAN(units_of_reservation_lock,
+	 "SELECT FROM rental.units u JOIN rental.unit_assignments a ON a.unit_id = u.id AND a.vendor_id = u.vendor_id "
+	 "WHERE a.reservation_id = $1 AND a.vendor_id = $2 ORDER BY u.id FOR NO KEY UPDATE OF u",
+	 UUIDOID, UUIDOID);
+PLAN(
+	extension_taken,
+	"SELECT u.code FROM rental.unit_assignments a JOIN rental.reservations r ON r.id = a.reservation_id AND r.vendor_id = a.vendor_id "
+	"JOIN rental.products p ON p.id = r.product_id AND p.vendor_id = r.vendor_id "
+	"JOIN rental.units u ON u.id = a.unit_id AND u.vendor_id = a.vendor_id "
+	"JOIN rental.unit_assignments o ON o.unit_id = a.unit_id AND o.vendor_id = a.vendor_id AND o.id <> a.id "
+	"AND o.blocked && tstzrange(lower(a.blocked), GREATEST(upper(a.blocked), $3 + p.buffer_after)) "
+	"WHERE a.reservation_id = $1 AND a.vendor_id = $2 LIMIT 1",
+	UUIDOID, UUIDOID, TIMESTAMPTZOID);
+PLAN(assignments_extend,
+	 "UPDATE rental.unit_assignments a SET blocked = tstzrange(lower(a.blocked), GREATEST(upper(a.blocked), $3 + "
+	 "p.buffer_after)) "
+	 "FROM rental.reservations r, rental.products p WHERE a.reservation_id = $1 AND a.vendor_id = $2 AND r.id = $1 "
+	 "AND r.vendor_id = $2 AND p.id = r.product_id AND p.vendor_id = r.vendor_id",
+	 UUIDOID, UUIDOID, TIMESTAMPTZOID);
+PLAN(
+	units_lost,
+	"SELECT a.unit_id FROM rental.reservations r JOIN rental.unit_assignments a ON a.reservation_id = r.id AND a.vendor_id = r.vendor_id "
+	"WHERE r.order_item_id = $1 AND r.product_id = $2 AND r.state = 'released' AND upper(a.blocked) <= $3 AND "
+	"(cardinality($4) = 0 OR a.unit_id = ANY ($4)) ORDER BY upper(a.blocked) DESC, a.id DESC LIMIT $5",
+	UUIDOID, UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID, INT4OID);
+PLAN(
+	lost_promised,
+	"DELETE FROM rental.unit_assignments a USING rental.reservations r WHERE a.unit_id = $1 AND r.id = a.reservation_id "
+	"AND r.vendor_id = a.vendor_id AND r.state IN ('hold', 'firm') AND upper(a.blocked) > $2",
+	UUIDOID, TIMESTAMPTZOID);
+
 static PagePlans blackout_pages = {
 	.forward = PLAN_INIT(
 		"SELECT v, v.id FROM rental.blackout_view v WHERE v.id > $1 AND v.product_id = $3 ORDER BY v.id LIMIT $2",
@@ -515,6 +573,143 @@ units_release(const pg_uuid_t *order_id, TimestampTz at)
 {
 	plan_run(&assignments_end, VALUE(UUIDPGetDatum(order_id)), VALUE(TimestampTzGetDatum(at)));
 	plan_run(&assignments_cut, VALUE(UUIDPGetDatum(order_id)), VALUE(TimestampTzGetDatum(at)));
+}
+
+/* units_release_reservation frees the units of one reservation from a time on. */
+void
+units_release_reservation(NullableDatum reservation_id, NullableDatum vendor_id, TimestampTz at)
+{
+	plan_run(&assignments_end_of, reservation_id, vendor_id, VALUE(TimestampTzGetDatum(at)));
+	plan_run(&assignments_cut_of, reservation_id, vendor_id, VALUE(TimestampTzGetDatum(at)));
+}
+
+static int
+units_found(uint64 n, pg_uuid_t **units)
+{
+	uint64 i;
+
+	*units = palloc(Max(n, 1) * sizeof(pg_uuid_t));
+	for (i = 0; i < n; i++)
+		(*units)[i] = *DatumGetUUIDP(plan_datum(i, 1));
+	return n;
+}
+
+/* units_of_line lists the units that are assigned to a line and have not gone out. */
+int
+units_of_line(const pg_uuid_t *item_id, pg_uuid_t **units)
+{
+	return units_found(plan_run(&assigned_to_line, VALUE(UUIDPGetDatum(item_id))), units);
+}
+
+static bool
+unit_among(const pg_uuid_t *unit, const pg_uuid_t *units, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (uuid_equal(unit, &units[i]))
+			return true;
+	return false;
+}
+
+/* units_count is how many of some units serve a reservation. */
+int
+units_count(NullableDatum reservation_id, NullableDatum vendor_id, const pg_uuid_t *units, int n)
+{
+	pg_uuid_t *assigned_units;
+	int		   found = units_found(plan_run(&assigned, reservation_id, vendor_id), &assigned_units);
+	int		   count = 0;
+	int		   i;
+
+	for (i = 0; i < found; i++)
+		count += unit_among(&assigned_units[i], units, n) ? 1 : 0;
+	return count;
+}
+
+/*
+ * units_ensure sees to it that so many pieces of a reservation have units: the
+ * ones wanted, which replace others if need be, or else the best.
+ */
+void
+units_ensure(NullableDatum reservation_id, NullableDatum vendor_id, const pg_uuid_t *product_id,
+			 const pg_uuid_t *location_id, const Period *blocked, int quantity, int take, const pg_uuid_t *wanted,
+			 int nwanted, const char *field)
+{
+	const pg_uuid_t *vendor = DatumGetUUIDP(vendor_id.value);
+	pg_uuid_t		*have;
+	int				 nhave = units_found(plan_run(&assigned, reservation_id, vendor_id), &have);
+	int				 spare = 0;
+	int				 i;
+
+	for (i = 0; i < nwanted; i++)
+	{
+		pg_uuid_t unit = wanted[i];
+
+		if (unit_among(&unit, have, nhave))
+			continue;
+		units_lock(vendor, &unit, 1, blocked, field);
+		if (nhave == quantity)
+		{
+			while (spare < nhave && unit_among(&have[spare], wanted, nwanted))
+				spare++;
+			plan_run(&assignment_drop, reservation_id, vendor_id, VALUE(UUIDPGetDatum(&have[spare++])));
+		}
+		else
+			quantity--;
+		units_assign(vendor, reservation_id.value, blocked, &unit, 1);
+	}
+	if (nwanted == 0 && nhave < take)
+	{
+		pg_uuid_t *units = palloc((take - nhave) * sizeof(pg_uuid_t));
+
+		units_choose(vendor, product_id, location_id, blocked, take - nhave, units);
+		units_assign(vendor, reservation_id.value, blocked, units, take - nhave);
+	}
+}
+
+/* units_keep takes units off a reservation that is to have fewer pieces. */
+void
+units_keep(NullableDatum reservation_id, NullableDatum vendor_id, int keep)
+{
+	plan_run(&assignments_surplus, reservation_id, vendor_id, VALUE(Int32GetDatum(keep)));
+}
+
+/* units_move gives the units of a reservation to a part that was split off: those named, or any. */
+void
+units_move(NullableDatum from, NullableDatum vendor_id, NullableDatum to, int take, const pg_uuid_t *units, int n)
+{
+	plan_run(&assignments_move, from, vendor_id, to, VALUE(Int32GetDatum(take)), VALUE(uuid_array_datum(units, n)));
+}
+
+/* units_extend keeps the units of a reservation until a new end. */
+void
+units_extend(NullableDatum reservation_id, NullableDatum vendor_id, NullableDatum end)
+{
+	plan_run(&units_of_reservation_lock, reservation_id, vendor_id);
+	if (plan_run(&extension_taken, reservation_id, vendor_id, end) > 0)
+		rental_raise(insufficient_stock, errmsg("unit %s is promised to somebody else then", plan_text(0, 1)));
+	plan_run(&assignments_extend, reservation_id, vendor_id, end);
+}
+
+/*
+ * units_lose takes units that a line did not bring back out of service: those
+ * named, or the last that were released. Who was to get them gets others.
+ */
+void
+units_lose(Datum item_id, NullableDatum product_id, int quantity, TimestampTz at, const pg_uuid_t *units, int n)
+{
+	NullableDatum from = VALUE(TimestampTzGetDatum(at));
+	pg_uuid_t	 *lost;
+	int found = units_found(plan_run(&units_lost, VALUE(item_id), product_id, from, VALUE(uuid_array_datum(units, n)),
+									 VALUE(Int32GetDatum(quantity))),
+							&lost);
+	int i;
+
+	for (i = 0; i < found; i++)
+	{
+		plan_run(&lost_promised, VALUE(UUIDPGetDatum(&lost[i])), from);
+		plan_run(&unit_retire_plan, VALUE(UUIDPGetDatum(&lost[i])), from);
+	}
 }
 
 /* units_swap gives an order another unit in place of one of its own. */

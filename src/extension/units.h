@@ -14,6 +14,18 @@ extern void units_assign(const pg_uuid_t *vendor_id, Datum reservation_id, const
 						 const pg_uuid_t *units, int n);
 extern void units_assign_order(const pg_uuid_t *order_id);
 extern void units_release(const pg_uuid_t *order_id, TimestampTz at);
+extern void units_release_reservation(NullableDatum reservation_id, NullableDatum vendor_id, TimestampTz at);
+extern int	units_of_line(const pg_uuid_t *item_id, pg_uuid_t **units);
+extern int	units_count(NullableDatum reservation_id, NullableDatum vendor_id, const pg_uuid_t *units, int n);
+extern void units_ensure(NullableDatum reservation_id, NullableDatum vendor_id, const pg_uuid_t *product_id,
+						 const pg_uuid_t *location_id, const Period *blocked, int quantity, int take,
+						 const pg_uuid_t *wanted, int nwanted, const char *field);
+extern void units_keep(NullableDatum reservation_id, NullableDatum vendor_id, int keep);
+extern void units_move(NullableDatum from, NullableDatum vendor_id, NullableDatum to, int take, const pg_uuid_t *units,
+					   int n);
+extern void units_extend(NullableDatum reservation_id, NullableDatum vendor_id, NullableDatum end);
+extern void units_lose(Datum item_id, NullableDatum product_id, int quantity, TimestampTz at, const pg_uuid_t *units,
+					   int n);
 extern void units_swap(const pg_uuid_t *vendor_id, const pg_uuid_t *order_id, NullableDatum from, NullableDatum to);
 
 #endif /* RENTAL_UNITS_H */

@@ -29,6 +29,7 @@ sub schema_of
 sub may_be_null
 {
 	my ($property) = @_;
+	return 1 unless grep { exists $property->{$_} } qw(type anyOf $ref);    # any JSON
 	return 1 if ref $property->{type} eq 'ARRAY' && grep { $_ eq 'null' } @{ $property->{type} };
 	return scalar grep { ($_->{type} // '') eq 'null' } @{ $property->{anyOf} // [] };
 }

@@ -21,12 +21,13 @@
 #      owner     customer A, who made it; administrators
 #      keepers   every vendor's owner, about their own affairs, and administrators
 #      self      vendor A's owner, whose own it is, nobody else; own: administrators and the API key, too; ender: administrators, too
+#      customers customers, about their own affairs; shopper: customer A, whose own it is
 #      admin     administrators
 #
 # Then every reading endpoint is called by everybody who may, and every writing one by one of them with objects made for it
 # (%fresh), so that lines do not depend on each other. Options: product=serial or kit (its {product_id} is such a one),
-# order=confirmed, active, assigned or swappable (the state that its order must have), also=422 (another status of a refusal),
-# image (the body is one), passing (somebody who joined just for it), product=member (its {user_id} is of the team), except=team (which may do it with anybody's ids: a vendor takes orders for any customer), empty (a list by somebody
+# order=draft, quoted, confirmed, active, returned, assigned or swappable (the state that its order must have), also=422 (another status of a refusal),
+# image (the body is one), passing (somebody who joined just for it), product=member (its {user_id} is of the team) or cart (its {item_id} is in a cart), except=team (which may do it with anybody's ids: a vendor takes orders for any customer), empty (a list by somebody
 # else's id is empty rather than refused), stream (the answer does not end).
 #
 # A new kind of id is made for both sides where %id is filled, and in %fresh if a call uses it up; what must not show anywhere
@@ -78,6 +79,8 @@ POST    /api/users/vendors/{vendor_id}/members/                         boss    
 PATCH   /api/users/vendors/{vendor_id}/members/{user_id}/               boss     {"role":"staff"}  product=member
 DELETE  /api/users/vendors/{vendor_id}/members/{user_id}/               boss     {}  product=member
 GET     /api/users/vendors/<vendor_id>/locations/                       public
+GET     /api/users/vendors/<vendor_id>/order-policy/                    public
+PUT     /api/users/vendors/{vendor_id}/order-policy/                    boss
 GET     /api/catalog/categories/                                        public
 POST    /api/catalog/categories/                                        admin    {"name":"<new_name>"}
 GET     /api/catalog/products/                                          public   {"page_size":100}
@@ -132,11 +135,29 @@ POST    /api/orders/orders/                                             party   
 GET     /api/orders/orders/{order_id}/                                  party
 GET     /api/orders/orders/{order_id}/events/                           party
 POST    /api/orders/orders/{order_id}/cancel/                           party    {"reason":"no more"}
+GET     /api/orders/orders/{order_id}/quotes/                           party
+GET     /api/orders/orders/{order_id}/charges/                          party
+GET     /api/orders/orders/{order_id}/contract/                         party
+GET     /api/orders/orders/{order_id}/as-of/                            party    {"at":"<now>"}
+POST    /api/orders/orders/{order_id}/quote/                            team     {}                                             order=draft
+POST    /api/orders/orders/{order_id}/accept/                           party    {}                                             order=quoted
 POST    /api/orders/orders/{order_id}/confirm/                          team
+POST    /api/orders/orders/{order_id}/reject/                           team
 POST    /api/orders/orders/{order_id}/dispatch/                         team     {}                                             order=confirmed
 POST    /api/orders/orders/{order_id}/return/                           team     {}                                             order=active
+POST    /api/orders/orders/{order_id}/extend/                           party    {"end_at":"<later_at>"}                        order=active
+POST    /api/orders/orders/{order_id}/close/                            team     {}                                             order=returned
+POST    /api/orders/orders/{order_id}/items/                            party    {"product_id":"<product_id>","quantity":1,"start_at":"<start_at>","end_at":"<end_at>"}  order=draft
+PATCH   /api/orders/orders/{order_id}/items/{item_id}/                  party    {"quantity":1}                                 order=draft
+DELETE  /api/orders/orders/{order_id}/items/{item_id}/                  party    {}                                             order=draft
+POST    /api/orders/orders/{order_id}/charges/                          team     {"amount":"1.00","reason":"cleaning"}          order=active
 POST    /api/orders/orders/{order_id}/units/                            team     {}                                             order=assigned
 POST    /api/orders/orders/{order_id}/units/swap/                       team     {"from_unit_id":"{from_unit_id}","unit_id":"{unit_id}"}  order=swappable
+GET     /api/orders/cart/                                               customers
+POST    /api/orders/cart/items/                                         customers  {"product_id":"<product_id>","quantity":1,"start_at":"<start_at>","end_at":"<end_at>"}
+PATCH   /api/orders/cart/items/{item_id}/                               shopper  {"quantity":2}                                 product=cart
+DELETE  /api/orders/cart/items/{item_id}/                               shopper  {}                                             product=cart
+POST    /api/orders/cart/checkout/                                      customers
 GET     /api/orders/invoices/                                           user
 POST    /api/orders/invoices/                                           team     {"order_id":"{order_id}"}                      order=confirmed
 GET     /api/orders/invoices/{invoice_id}/                              party
@@ -178,6 +199,7 @@ my %declared = (
 	'POST /api/users/vendors/{vendor_id}/members/ user_id' => [ '{user_id.b}', 'staff_a', 403 ],
 	(map { ("$_ /api/users/vendors/{vendor_id}/members/{user_id}/ vendor_id" => [ '{vendor_id.b}', 'owner_a', 400 ],
 		"$_ /api/users/vendors/{vendor_id}/members/{user_id}/ user_id" => [ '{user_id.b}', 'owner_a', 400 ]) } qw(PATCH DELETE)),
+	'PUT /api/users/vendors/{vendor_id}/order-policy/ vendor_id' => [ '{vendor_id.b}', 'owner_a', 400 ],
 	'PATCH /api/users/vendors/{vendor_id}/members/{user_id}/ role' => [ 'owner', 'staff_a', 403 ],
 	(map { ("$_ vendor_id" => [ '{vendor_id}', 'owner_b', 403 ]) } 'POST /api/catalog/price-rules/', 'POST /api/catalog/customer-groups/', 'POST /api/catalog/coupons/',
 		'POST /api/catalog/taxes/', 'PUT /api/catalog/price-settings/'),
@@ -243,7 +265,11 @@ for my $side (qw(a b))
 	my $unit = $at->('POST', "/api/catalog/products/$serial->{id}/units/", body => { code => "unit $mark{$side}" });
 	my $blackout = $at->('POST', "/api/catalog/products/$product->{id}/blackouts/",
 		body => { start_at => at(50), end_at => at(51), quantity => 1, reason => "reason $mark{$side}" });
-	my $order = made(call('POST', '/api/orders/orders/', as => $customer, body => { %{ order_body($product) }, note => "note $mark{$side}" }));
+	$at->('PUT', "/api/users/vendors/$vendor_id/order-policy/", body => { terms_version => '1', terms => "terms" });
+	my $order = made(call('POST', '/api/orders/orders/', as => $customer,
+		body => { %{ order_body($product) }, note => "note $mark{$side}", terms => { version => '1' } }));
+	$at->('PUT', "/api/users/vendors/$vendor_id/order-policy/", body => {});
+	my $cart = made(call('POST', '/api/orders/cart/items/', as => $customer, body => order_body($product)->{items}[0]));
 	my $billed = made(call('POST', '/api/orders/orders/', as => $customer, body => { %{ order_body($product) }, note => "note $mark{$side}" }));
 	$at->('POST', "/api/orders/orders/$billed->{id}/confirm/");
 	my $invoice = $at->('POST', '/api/orders/invoices/', body => { order_id => $billed->{id} });
@@ -271,6 +297,8 @@ for my $side (qw(a b))
 		from_unit_id => $unit->{id},
 		blackout_id => $blackout->{id},
 		order_id => $order->{id},
+		item_id => $order->{items}[0]{id},
+		'item_id.cart' => $cart->{items}[0]{id},
 		invoice_id => $invoice->{id},
 		payment_id => $payment->{id},
 		image_id => $image->{id},
@@ -283,7 +311,7 @@ for my $side (qw(a b))
 		example_id => $example->{id},
 		key_id => $key->{id} };
 	# what must never show where it is not meant to: texts that were planted, and ids that nobody else can have
-	$thing{$side} = [ $mark{$side}, @{ $id{$side} }{qw(unit_id blackout_id order_id invoice_id payment_id key_id rule_id group_id coupon_id tax_rate_id)}, $billed->{id} ];
+	$thing{$side} = [ $mark{$side}, @{ $id{$side} }{qw(unit_id blackout_id order_id item_id item_id.cart invoice_id payment_id key_id rule_id group_id coupon_id tax_rate_id)}, $billed->{id} ];
 	$login{"key_$side"} = $key->{key};
 }
 %actor = (anonymous => undef, admin => demo('admin'), key => $login{key_a}, map { $_ => $login{$_} } qw(customer_a customer_b staff_a owner_a owner_b));
@@ -301,6 +329,8 @@ my %may = (
 	self => [qw(owner_a)],
 	own => [qw(owner_a admin key)],
 	ender => [qw(owner_a admin)],
+	customers => [qw(customer_a customer_b)],
+	shopper => [qw(customer_a)],
 	admin => [qw(admin)],
 );
 # The key of the test has the narrowest scope there is: it reads what its owner may, and writes nothing.
@@ -330,6 +360,8 @@ my %value = (
 	code => sub { random_text(12) },
 	start_at => sub { at(20) },
 	end_at => sub { at(22) },
+	later_at => sub { at(40) },
+	now => sub { sql("SELECT to_json(now()) #>> '{}'") },
 );
 
 # mailed ACCOUNT, TEMPLATE: the token of the last e-mail to it
@@ -344,9 +376,14 @@ sub order
 {
 	my ($state) = @_;
 	my $serial = $state =~ /^(assigned|swappable)$/;
-	my $order = made(call('POST', '/api/orders/orders/', as => $login{customer_a},
-		body => order_body({ id => $id{a}{ $serial ? 'product_id.serial' : 'product_id' } }, start_at => at(30), end_at => at(31))));
-	my @steps = { pending => [], confirmed => ['confirm'], active => [qw(confirm dispatch)], assigned => ['confirm'], swappable => [qw(confirm units)] }->{$state}
+	my $body = order_body({ id => $id{a}{ $serial ? 'product_id.serial' : 'product_id' } }, start_at => at(30), end_at => at(31));
+	if ($state =~ /^(draft|quoted)$/)
+	{
+		$body->{draft} = true;
+		push @{ $body->{items} }, { %{ $body->{items}[0] }, start_at => at(32), end_at => at(33) };
+	}
+	my $order = made(call('POST', '/api/orders/orders/', as => $login{customer_a}, body => $body));
+	my @steps = { pending => [], draft => [], quoted => ['quote'], confirmed => ['confirm'], active => [qw(confirm dispatch)], returned => [qw(confirm dispatch return)], assigned => ['confirm'], swappable => [qw(confirm units)] }->{$state}
 	  or die "no such state: $state";
 	made(call('POST', "/api/orders/orders/$order->{id}/$_/", as => $login{owner_a})) for @{ $steps[0] };
 	return $order->{id};
@@ -359,6 +396,11 @@ sub fresh_unit
 
 my %fresh = (
 	order_id => sub { order($_[0]{order} // 'pending') },
+	item_id => sub {
+		my ($options, $made) = @_;
+		return sql("SELECT min(id::text) FROM rental.order_items WHERE order_id = '$made->{order_id}'") unless ($options->{product} // '') eq 'cart';
+		return made(call('POST', '/api/orders/cart/items/', as => $login{customer_a}, body => order_body({ id => $id{a}{product_id} })->{items}[0]))->{items}[-1]{id};
+	},
 	unit_id => sub { fresh_unit() },
 	from_unit_id => sub {
 		my ($options, $made) = @_;
@@ -537,7 +579,7 @@ for my $row (grep { $_->{method} eq 'GET' } @rows)
 
 # and one of each writing call
 
-my %first = (public => 'anonymous', map { $_ => $may{$_}[0] } qw(user person vendors party team boss owner keepers self own ender admin));
+my %first = (public => 'anonymous', map { $_ => $may{$_}[0] } qw(user person vendors party team boss owner keepers self own ender customers shopper admin));
 for my $row (grep { $_->{method} ne 'GET' } @rows)
 {
 	my %ids = %{ $id{a} };

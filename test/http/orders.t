@@ -1,0 +1,94 @@
+#!/usr/bin/perl
+# Orders over HTTP: offers, parts, changes, policies, who may do what; and the diagram of their states.
+use strict;
+use warnings;
+use RentalTest;
+use Test::More;
+
+my $orders = '/api/orders/orders/';
+my ($vendor, $customer, $other) = (vendor(), customer(), customer());
+my $product = product($vendor, 10, replacement_value => '80.00');
+my $policy = "/api/users/vendors/$vendor->{user}{vendor_id}/order-policy/";
+
+sub act
+{
+	my ($who, $order, $action, $body) = @_;
+	return call('POST', "$orders$order->{id}/$action/", as => $who, defined $body ? (body => $body) : ());
+}
+
+# The diagram is the table
+
+open my $doc, '<', 'doc/orders.md' or die "doc/orders.md: $!";
+my @drawn = map { /^\t(\S+) --> (\w+): (\w+)$/ ? join(' ', $1 eq '[*]' ? '-' : $1, $2, $3) : () } <$doc>;
+is(join("\n", @drawn), sql("SELECT COALESCE(from_status, '-') || ' ' || to_status || ' ' || action FROM rental.order_transitions()"),
+	'the diagram of the states is drawn from their table');
+
+# An offer
+
+my $draft = expect(call('POST', $orders, as => $customer, body => { %{ order_body($product, quantity => 4) }, draft => true }), 201, 'a draft');
+is($draft->{status}, 'draft', 'is a draft');
+is(act($customer, $draft, 'quote')->{status}, 403, 'a customer makes no offer');
+my $quoted = expect(act($vendor, $draft, 'quote', { note => 'for you' }), 200, 'the vendor does');
+is("$quoted->{status} $quoted->{total}", 'quoted 120.00', 'at its price');
+my $quotes = expect(call('GET', "$orders$draft->{id}/quotes/", as => $customer), 200, 'it is listed');
+is($quotes->{results}[0]{items}[0]{total}, '120.00', 'with its lines');
+is_deeply([ problem_flaws(act($customer, $draft, 'accept', { version => 2 }), 409, 'conflict', 'version') ], [], 'another version is not accepted');
+is(act($other, $draft, 'accept')->{status}, 404, 'nor by somebody else');
+is(expect(act($customer, $draft, 'accept', { version => 1 }), 200, 'this one is')->{status}, 'pending', 'and holds its stock');
+
+# Items
+
+my $item = $draft->{items}[0]{id};
+my $changed = expect(call('PATCH', "$orders$draft->{id}/items/$item/", as => $customer, body => { quantity => 5 }), 200, 'an item is changed');
+is("$changed->{total} $changed->{items}[0]{quantity}", '150.00 5', 'and priced anew');
+my $added = expect(call('POST', "$orders$draft->{id}/items/", as => $customer,
+	body => { product_id => $product->{id}, quantity => 1, start_at => at(10), end_at => at(11) }), 201, 'one is added');
+is($added->{total}, '160.00', 'and counts');
+my ($second) = grep { $_ ne $item } map { $_->{id} } @{ $added->{items} };
+is(expect(call('DELETE', "$orders$draft->{id}/items/$second/", as => $customer), 200, 'and removed')->{total}, '150.00', 'and does not count');
+is_deeply([ problem_flaws(call('DELETE', "$orders$draft->{id}/items/$item/", as => $customer), 409, 'invalid_state') ], [], 'the last one stays');
+is_deeply([ problem_flaws(call('PATCH', "$orders$draft->{id}/items/$item/", as => $customer, body => { quantity => 11 }), 409, 'insufficient_stock') ],
+	[], 'more than there is is refused');
+
+# Out and back
+
+expect(act($vendor, $draft, 'confirm'), 200, 'confirmed');
+is_deeply([ problem_flaws(act($vendor, $draft, 'dispatch', { items => [ { item_id => $item, quantity => 6 } ] }), 422, 'invalid_value', 'items[0].quantity') ],
+	[], 'no more goes out than there is');
+my $out = expect(act($vendor, $draft, 'dispatch', { items => [ { item_id => $item, quantity => 2 } ] }), 200, 'some pieces go out');
+is_deeply([ @$out{qw(status partly_out is_paid overdue)} ], [ 'active', true, false, false ], 'and the order is active');
+expect(act($vendor, $draft, 'dispatch'), 200, 'and the others');
+is(act($other, $draft, 'extend', { end_at => at(14) })->{status}, 404, 'nobody else extends it');
+is(expect(act($customer, $draft, 'extend', { end_at => at(14) }), 200, 'the customer does')->{total}, '200.00', 'for the price of the whole time');
+my $back = expect(act($vendor, $draft, 'return', { items => [ { item_id => $item, quantity => 1, condition => 'lost' }, { item_id => $item, quantity => 2, condition => 'damaged', charge => '7.50' } ] }),
+	200, 'some come back, or do not');
+is_deeply([ @$back{qw(status partly_returned charges balance)} ], [ 'active', true, '87.50', '287.50' ], 'and are charged');
+is(scalar @{ expect(call('GET', "$orders$draft->{id}/charges/", as => $customer), 200, 'the charges are listed')->{results} }, 2, 'both');
+is(expect(act($vendor, $draft, 'return'), 200, 'the rest comes back')->{status}, 'returned', 'and the order is returned');
+expect(call('POST', "$orders$draft->{id}/charges/", as => $vendor, body => { amount => '2.50', reason => 'cleaning' }), 201, 'something else is charged');
+is(expect(act($vendor, $draft, 'close'), 200, 'it is closed')->{status}, 'completed', 'and complete');
+my $then = expect(call('GET', "$orders$draft->{id}/as-of/?at=$quoted->{updated_at}", as => $customer), 200, 'it can be seen as it was');
+is("$then->{status} $then->{total} $then->{items}[0]{quantity}", 'quoted 120.00 4', 'when it was offered');
+is(sql("SELECT count(*) FROM rental.stock_verify()"), 0, 'the stock is sound');
+is(call('GET', "/api/catalog/products/$product->{id}/availability/?from=" . at(20) . '&to=' . at(21))->{json}{results}[0]{available}, 9, 'what is lost is gone');
+
+# Policies
+
+is(expect(call('GET', $policy), 200, 'everybody sees the policy')->{confirmation}, 'manual', 'which is by hand at first');
+is(call('PUT', $policy, as => vendor(), body => {})->{status}, 403, 'another vendor does not set it');
+is(call('PUT', $policy, as => $customer, body => {})->{status}, 403, 'nor a customer');
+is_deeply([ problem_flaws(call('PUT', $policy, as => $vendor, body => { cancellation => [ { hours_before => 1, percent => 200 } ] }), 422, 'invalid_value', 'cancellation[0].percent') ],
+	[], 'nobody gets back more than all');
+expect(call('PUT', $policy, as => $vendor, body => { confirmation => 'auto', cancellation => [ { hours_before => 10000 % 8784, percent => 40 } ],
+	terms_version => '1', terms => 'Be careful.', delivers => true, delivery_fee => '9.90' }), 200, 'it is set');
+is_deeply([ problem_flaws(call('POST', $orders, as => $customer, body => order_body($product)), 422, 'rule_violated', 'terms') ], [], 'then the terms must be accepted');
+my $sent = expect(call('POST', $orders, as => $customer, body => { %{ order_body($product, start_at => at(90), end_at => at(91)) }, terms => { version => '1' },
+	delivery => { method => 'delivery', address => { line1 => 'Here 1', city => 'There', country => 'DE' } } }), 201, 'and the order is');
+is_deeply([ @$sent{qw(status fee total expires_at)} ], [ 'confirmed', '9.90', '19.90', undef ], 'confirmed at once, with the fee');
+my $contract = expect(call('GET', "$orders$sent->{id}/contract/", as => $customer), 200, 'what was accepted is kept');
+is_deeply([ @$contract{qw(terms accepted_by client_address)} ], [ 'Be careful.', $customer->{user}{id}, '127.0.0.1' ], 'by whom, and from where');
+is(call('GET', "$orders$sent->{id}/contract/", as => $other)->{status}, 404, 'and shown to nobody else');
+my $cancelled = expect(act($customer, $sent, 'cancel', { reason => 'rain' }), 200, 'who cancels');
+is_deeply([ @$cancelled{qw(status cancellation_fee balance refund_due)} ], [ 'cancelled', '11.94', '11.94', '0.00' ], 'owes what the policy says');
+
+done_testing();
