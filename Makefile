@@ -7,7 +7,7 @@ EXTENSION = rental
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSION).control)
 PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
 
-SCRIPT_GOALS = run up down clean-run check check-sanitize race property bench fuzz deps format lint docs dist help
+SCRIPT_GOALS = run up down clean-run check check-sanitize race property model bench fuzz deps format lint docs dist help
 .DEFAULT_GOAL := all
 .PHONY: $(SCRIPT_GOALS) shim docs
 
@@ -105,11 +105,14 @@ endif
 check-sanitize:
 	@SANITIZE=1 SUITE=http script/check
 
-# The long forms of two suites: a hundred thousand attempts and six crashes; two million operations on timelines.
+# The long forms of three suites: a hundred thousand attempts and six crashes; two million operations on timelines;
+# a hundred thousand steps of orders against a model.
 race:
 	@RACE_ATTEMPTS=$${RACE_ATTEMPTS:-100000} RACE_CRASHES=$${RACE_CRASHES:-6} SUITE=race script/check
 property:
 	@PROPERTY_TRIALS=$${PROPERTY_TRIALS:-50000} SUITE=pgtap TESTS=test/pgtap/timeline.sql script/check
+model:
+	@MODEL_STEPS=$${MODEL_STEPS:-100000} MODEL_VERIFY=$${MODEL_VERIFY:-100} SUITE=model script/check
 
 bench:
 	@script/bench
@@ -144,10 +147,11 @@ help:
 	@echo '                 PORT=8080  RUNDIR=.run  DEMO=small|none|N|dvdrental  DATA=directory'
 	@echo 'make clean-run   forget the private database of RUNDIR'
 	@echo 'make check       all tests, in a private database'
-	@echo '                 SUITE="regress isolation pgtap upgrade race http repo real"  TESTS="files or names"  KEEP=1'
+	@echo '                 SUITE="regress isolation pgtap upgrade model race http repo real"  TESTS="files or names"  KEEP=1'
 	@echo 'make check-sanitize  the HTTP suite, the server with AddressSanitizer and UBSan'
 	@echo 'make race        64 connections and crashes, for minutes (RACE_ATTEMPTS, RACE_SEED, RACE_CRASHES)'
 	@echo 'make property    timelines against a model, two million operations (PROPERTY_TRIALS, PROPERTY_SEED)'
+	@echo 'make model       orders against a model, 100,000 steps (MODEL_STEPS, MODEL_SEED)'
 	@echo 'make bench       all benchmarks; make bench-NAME runs test/bench/bench-NAME'
 	@echo 'make fuzz        the fuzz targets of the HTTP server, SECONDS=30 each (needs clang and its fuzzing runtime)'
 	@echo 'make format      format the C sources; make lint checks them (clang-format, cppcheck)'

@@ -444,7 +444,7 @@ cart_checkout(PG_FUNCTION_ARGS)
 	int				 norders = 0;
 	int				 n = 0;
 	int				 i;
-	Datum			 value;
+	Datum			 list;
 	bool			 isnull = false;
 	Datum			 result;
 
@@ -486,9 +486,9 @@ cart_checkout(PG_FUNCTION_ARGS)
 		i += count;
 	}
 	plan_run(&cart_clear, cart);
-	value = array_of(TupleDescAttr(desc, 0)->atttypid, orders, norders);
+	list = array_of(TupleDescAttr(desc, 0)->atttypid, orders, norders);
 	MemoryContextSwitchTo(caller);
-	result = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), &value, &isnull));
+	result = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), &list, &isnull));
 	plan_close();
 	return result;
 }

@@ -43,11 +43,11 @@ column_of(TriggerData *trigger, const char *name)
 {
 	TupleDesc	  desc = RelationGetDescr(trigger->tg_relation);
 	int			  column = SPI_fnumber(desc, name);
-	NullableDatum value = NULLVALUE;
+	NullableDatum found = NULLVALUE;
 
 	if (column > 0)
-		value.value = heap_getattr(trigger->tg_trigtuple, column, desc, &value.isnull);
-	return value;
+		found.value = heap_getattr(trigger->tg_trigtuple, column, desc, &found.isnull);
+	return found;
 }
 
 /* order_history_keep: before each row of orders or order_items is updated or deleted */

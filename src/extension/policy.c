@@ -64,7 +64,7 @@ text_or_null(const char *text)
 void
 policy_load(const pg_uuid_t *vendor_id, Policy *policy)
 {
-	NullableDatum value;
+	NullableDatum steps;
 
 	memset(policy, 0, sizeof(*policy));
 	policy->quote_days = 14;
@@ -77,8 +77,8 @@ policy_load(const pg_uuid_t *vendor_id, Policy *policy)
 	policy->delivers = DatumGetBool(plan_datum(0, 4));
 	policy->quote_days = DatumGetInt32(plan_datum(0, 5));
 	policy->delivery_fee = plan_datum(0, 6);
-	value = plan_value(0, 7);
-	policy->cancellation = value.isnull ? NULL : DatumGetJsonbP(value.value);
+	steps = plan_value(0, 7);
+	policy->cancellation = steps.isnull ? NULL : DatumGetJsonbP(steps.value);
 	policy->terms_version = plan_value(0, 8).isnull ? NULL : plan_text(0, 8);
 }
 

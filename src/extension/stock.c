@@ -428,6 +428,9 @@ taking_change(const Taking *old, const Taking *new)
 
 	if (old->quantity == 0 && new->quantity > 0)
 		claim.made_at = new->created_at;
+	/* what was accepted by force was not accepted for a hold that had ended: it is claimed anew */
+	else if (old->is_hold && old->expires_at <= rental_now())
+		claim.made_at = rental_now();
 	/* what is sold for good is taken off the capacity */
 	if (is_endless(old) || is_endless(new))
 	{
