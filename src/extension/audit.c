@@ -75,6 +75,11 @@ PLAN(forget_rows,
 	 "UPDATE rental.audit a SET old = " BLANKED("old") ", new = " BLANKED(
 		 "new") " WHERE a.row_id = $1 AND a.table_name IN ('users', 'profiles')",
 	 UUIDOID);
+/* and of their orders, where to and what they wrote */
+PLAN(forget_orders,
+	 "UPDATE rental.audit a SET old = a.old - '{note,delivery}'::text[], new = a.new - '{note,delivery}'::text[] "
+	 "FROM rental.orders o WHERE o.customer_id = $1 AND a.row_id = o.id AND a.table_name = 'orders'",
+	 UUIDOID);
 PLAN(forget_addresses,
 	 "UPDATE rental.audit a SET client_address = NULL WHERE a.actor_id = $1 AND a.client_address IS NOT NULL", UUIDOID);
 PLAN(purge_rows, "DELETE FROM rental.audit WHERE at < $1", TIMESTAMPTZOID);
@@ -498,6 +503,7 @@ audit_forget_user(const pg_uuid_t *user_id)
 	PlanRights rights = plan_open_trusted();
 	uint64	   rows = change_trail(&forget_rows, UUIDPGetDatum(user_id));
 
+	rows += change_trail(&forget_orders, UUIDPGetDatum(user_id));
 	rows += change_trail(&forget_addresses, UUIDPGetDatum(user_id));
 	append_note("users", "erase", user_id, psprintf("{\"rows\":" UINT64_FORMAT "}", rows));
 	plan_close_trusted(rights);

@@ -64,6 +64,19 @@ PLAN(user_erase_rest,
 	 "n AS (DELETE FROM rental.notifications WHERE user_id = $1) "
 	 "UPDATE rental.sessions SET client_address = NULL WHERE user_id = $1",
 	 UUIDOID);
+PLAN(
+	user_erase_orders,
+	"WITH o AS (UPDATE rental.orders SET note = NULL, delivery = delivery - 'address' WHERE customer_id = $1 RETURNING id), "
+	"c AS (UPDATE rental.order_contracts c SET signature = NULL, client_address = NULL FROM o WHERE c.order_id = o.id), "
+	"e AS (UPDATE rental.order_events e SET data = e.data - 'reason' FROM o WHERE e.order_id = o.id AND e.actor_id = $1), "
+	"i AS (DELETE FROM rental.cart_items i USING rental.carts k WHERE i.cart_id = k.id AND k.customer_id = $1) "
+	"DELETE FROM rental.carts WHERE customer_id = $1",
+	UUIDOID);
+/* a statement later: what triggers kept of the rows as they were */
+PLAN(user_erase_history,
+	 "UPDATE rental.order_history h SET was = h.was || '{\"note\": null, \"delivery\": null}' FROM rental.orders o "
+	 "WHERE h.order_id = o.id AND o.customer_id = $1 AND h.item_id IS NULL",
+	 UUIDOID);
 PLAN(orders_under_way,
 	 "SELECT FROM rental.orders WHERE customer_id = $1 AND status IN ('pending', 'confirmed', 'active') LIMIT 1",
 	 UUIDOID);
@@ -433,7 +446,8 @@ user_me_update(PG_FUNCTION_ARGS)
 
 /*
  * user_erase_account takes away what tells whose an account was, and ends its
- * log-ins. Its orders and invoices stay.
+ * log-ins. Its orders and invoices stay, without where they went and what it
+ * wrote and signed.
  */
 static void
 user_erase_account(const pg_uuid_t *user_id)
@@ -451,6 +465,8 @@ user_erase_account(const pg_uuid_t *user_id)
 	plan_run(&keys_revoke, VALUE(id), VALUE(now));
 	plan_run(&user_erase_plan, VALUE(id), VALUE(now));
 	plan_run(&user_erase_rest, VALUE(id));
+	plan_run(&user_erase_orders, VALUE(id));
+	plan_run(&user_erase_history, VALUE(id));
 	audit_forget_user(user_id);
 }
 

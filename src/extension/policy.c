@@ -27,9 +27,6 @@ PLAN(
 	UUIDOID);
 PLAN(policy_row, "SELECT v FROM rental.order_policy_view v WHERE v.vendor_id = $1", UUIDOID);
 PLAN(vendor_currency, "SELECT currency FROM rental.vendors WHERE id = $1", UUIDOID);
-PLAN(member_leads,
-	 "SELECT FROM rental.vendor_members WHERE vendor_id = $1 AND user_id = $2 AND role IN ('owner', 'manager')",
-	 UUIDOID, UUIDOID);
 PLAN(terms_insert,
 	 "INSERT INTO rental.order_terms (vendor_id, version, terms, created_at) VALUES ($1, $2, $3, $4) "
 	 "ON CONFLICT (vendor_id, version) DO NOTHING",
@@ -94,17 +91,6 @@ order_policy_get(PG_FUNCTION_ARGS)
 	row = plan_keep(0, 1);
 	plan_close();
 	return plan_return(fcinfo, row);
-}
-
-/* require_leader is for what changes how a vendor does business, which not everybody in its team decides. */
-static void
-require_leader(const pg_uuid_t *vendor_id)
-{
-	const Actor *who = actor_require_vendor(vendor_id);
-
-	if (!actor_is_staff(who) &&
-		plan_run(&member_leads, VALUE(UUIDPGetDatum(vendor_id)), VALUE(UUIDPGetDatum(&who->user_id))) == 0)
-		rental_raise(forbidden, errmsg("only the vendor's owners and managers may do this"));
 }
 
 /* word_arg is an argument that is one of two words. */
@@ -191,7 +177,7 @@ order_policy_set(PG_FUNCTION_ARGS)
 	if (plan_run(&vendor_currency, FCARG(0)) == 0)
 		rental_raise(not_found, errmsg("no such vendor"));
 	currency = plan_text(0, 1);
-	require_leader(PG_GETARG_UUID_P(0));
+	actor_require_manager(PG_GETARG_UUID_P(0));
 	word_arg(FCARG(1), "confirmation", "manual", "auto");
 	word_arg(FCARG(2), "payment", "none", "before_confirmation");
 	word_arg(FCARG(4), "early_return", "none", "prorate");

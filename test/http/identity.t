@@ -227,15 +227,23 @@ $admin = demo('admin');
 my $gone = customer(name => 'Erasmus Gone', phone => '0123');
 my $thing = product($vendor, 3);
 my $order = place($gone, $thing);
+call('PUT', "/api/users/vendors/$vendor->{user}{vendor_id}/order-policy/", as => $vendor, body => { delivers => true, terms_version => '1', terms => 'Terms' });
+my $delivered = call('POST', '/api/orders/orders/', as => $gone, body => { %{ order_body($thing) }, note => 'For Erasmus',
+	delivery => { method => 'delivery', address => { recipient => 'Erasmus', line1 => 'Way 1', city => 'Town', country => 'DE' } },
+	terms => { version => '1', signature => 'https://example.com/Erasmus.png' } });
+is($delivered->{status}, 201, 'who goes, had ordered') || diag($delivered->{text});
+is(call('POST', '/api/orders/cart/items/', as => $gone, body => order_body($thing)->{items}[0])->{status}, 201, 'and has a cart');
 is(problem(call('POST', '/api/users/me/erase/', as => $gone, body => { password => $gone->{password} })), '409 conflict', 'orders end first');
-is(call('POST', "/api/orders/orders/$order->{id}/cancel/", as => $gone)->{status}, 200, 'which they do');
+is(call('POST', "/api/orders/orders/$_/cancel/", as => $gone, body => { reason => 'Erasmus goes' })->{status}, 200, 'which they do') for $order->{id}, $delivered->{json}{id};
 call('PATCH', '/api/users/profile/', as => $gone, body => { address => \%address });
 is(problem(call('POST', '/api/users/me/erase/', as => $gone, body => { password => 'wrong' })), '401 invalid_credentials', 'the password is asked');
 is(problem(call('POST', '/api/users/me/erase/', as => $vendor, body => { password => $vendor->{password} })), '409 conflict', 'a team is left first');
 is(call('POST', '/api/users/me/erase/', as => $gone, body => { password => $gone->{password} })->{status}, 204, 'an account is erased');
 ok(wait_until(sub { status_of($gone) == 401 }, 5), 'its tokens die');
 is(problem(login($gone->{email}, $gone->{password})), '401 invalid_credentials', 'nobody logs in');
-is(sql("SELECT count(*) FROM rental.orders WHERE customer_id = '$gone->{user}{id}'"), 1, 'its order is there');
+is(sql("SELECT count(*) FROM rental.orders WHERE customer_id = '$gone->{user}{id}'"), 2, 'its orders are there');
+is(sql("SELECT count(*) FROM rental.carts WHERE customer_id = '$gone->{user}{id}'"), 0, 'its cart is not');
+is(sql("SELECT terms_version || COALESCE(client_address, '') FROM rental.order_contracts WHERE order_id = '$delivered->{json}{id}'"), '1', 'what it accepted is known, not from where');
 for my $table (split /\n/, sql("SELECT c.oid::regclass FROM pg_class c WHERE relnamespace = 'rental'::regnamespace AND relkind = 'r'"))
 {
 	my $left = sql("SELECT count(*) FROM $table t WHERE t::text ~ 'Erasmus|$gone->{email}'");
