@@ -93,6 +93,38 @@ BEGIN
 	PERFORM rental.stock_set(chairs, 4, force => true);
 END $$;
 SQL
+# prices, terms, an order that was offered, accepted and is half out, one that came back broken, and a cart
+sql($from, <<'SQL');
+DO $$
+DECLARE
+	vendor uuid := (SELECT id FROM rental.vendors WHERE slug = 'restore');
+	customer uuid := (SELECT id FROM rental.users WHERE email = 'cust@restore.example');
+	tables uuid := (rental.product_create('Tables', vendor_id => vendor, day_rate => 1)).id;
+	lines jsonb := jsonb_build_array(jsonb_build_object('product_id', tables, 'quantity', 2, 'start_at', '2030-04-01T00:00:00Z', 'end_at', '2030-04-05T00:00:00Z'));
+	placed uuid;
+	line uuid;
+BEGIN
+	PERFORM rental.stock_set(tables, 10);
+	PERFORM rental.price_rule_create('Summer', 'season', percent => 10, from_date => '2030-04-01', to_date => '2030-05-01', vendor_id => vendor);
+	PERFORM rental.tax_rate_create('VAT', 20, vendor_id => vendor), rental.coupon_create('TEN', percent => 10, vendor_id => vendor);
+	PERFORM rental.customer_group_join((rental.customer_group_create('Friends', 5, vendor_id => vendor)).id, customer);
+	PERFORM rental.price_settings_set(waiver_percent => 3, vendor_id => vendor);
+	PERFORM rental.order_policy_set(vendor, terms_version => '1', terms => 'Handle with care');
+	FOR i IN 1..2 LOOP
+		placed := (rental.order_place(lines, customer_id => customer, draft => true, terms => '{"version": "1"}', coupon => 'TEN')).id;
+		PERFORM rental.order_quote(placed), rental.order_accept(placed), rental.order_confirm(placed);
+		line := (SELECT id FROM rental.order_items WHERE order_id = placed);
+		PERFORM rental.order_dispatch(placed, jsonb_build_array(jsonb_build_object('item_id', line, 'quantity', i)));
+	END LOOP;
+	PERFORM rental.order_return(placed, items => jsonb_build_array(jsonb_build_object('item_id', line, 'condition', 'damaged', 'quantity', 1)));
+	PERFORM rental.order_charge_add(placed, 3, 'cleaning');
+	PERFORM rental.act_as(customer, 'customer');
+	PERFORM rental.cart_add(tables, 1, '2030-07-01T00:00:00Z', '2030-07-02T00:00:00Z');
+END $$;
+SQL
+is(sql($from, "SELECT string_agg(t, ', ') FROM unnest('{price_rules,tax_rates,coupons,coupon_uses,customer_group_members,price_settings,order_terms,order_policies,
+	order_quotes,order_contracts,order_history,order_charges,cart_items}'::text[]) t WHERE query_to_xml(format('SELECT FROM rental.%I', t), true, true, '')::text !~ '<row'"), '',
+	'there are rows of prices, orders and a cart');
 cmp_ok(sql($from, "SELECT count(*) FROM rental.shortages"), '>', 0, 'there is a shortage');
 is(sql($from, "SELECT count(*) FROM rental.stock_verify()"), 0, 'the database to be dumped is sound');
 cmp_ok(sql($from, "SELECT count(DISTINCT table_name) FROM rental.audit WHERE action = 'insert'"), '>=', 10, 'the audit trail has rows of most tables');
