@@ -612,6 +612,13 @@ change_event(Change *change, const char *kind)
 	order_event(&change->order, kind, change->data.len > 0 ? change->data.data : NULL);
 }
 
+/* order_is_void tells whether an order of this status ended without a rental. */
+bool
+order_is_void(const char *status)
+{
+	return strcmp(status, "cancelled") == 0 || strcmp(status, "rejected") == 0 || strcmp(status, "expired") == 0;
+}
+
 /* order_step does the work of a transition, and moves the order on unless that follows from its items. */
 static void
 order_step(Change *change, const Transition *transition)
@@ -619,6 +626,9 @@ order_step(Change *change, const Transition *transition)
 	Order *order = &change->order;
 
 	change->expires_at = strcmp(transition->from, transition->to) == 0 ? order->expires_at : DT_NOEND;
+	/* before any stock is touched, as when it was used */
+	if (order_is_void(transition->to))
+		price_release(&order->id);
 	if (transition->work != NULL)
 		transition->work(change);
 	if (!transition->follows &&
@@ -673,20 +683,6 @@ order_acted(FunctionCallInfo fcinfo, const char *action, Change *change)
 	return plan_return(fcinfo, row);
 }
 
-/* amounts_changed writes an order's sums after its lines have changed. */
-static void
-amounts_changed(Change *change, OrderLine *lines, int n)
-{
-	Order		*order = &change->order;
-	OrderAmounts amounts;
-
-	lines_price(lines, n, &(PriceOrder){.customer_id = &order->customer_id}, &amounts);
-	plan_run(&order_set_amounts, VALUE(UUIDPGetDatum(&order->id)), VALUE(UUIDPGetDatum(&order->vendor_id)),
-			 VALUE(amounts.subtotal), VALUE(amounts.discount), VALUE(amounts.tax), VALUE(amounts.deposit),
-			 VALUE(amounts.total), VALUE(TimestampTzGetDatum(change->now)));
-	order->total = amount_add(amounts.total, order->fee);
-}
-
 /* charges_changed writes what an order's charges sum to. */
 static void
 charges_changed(Change *change)
@@ -698,19 +694,33 @@ charges_changed(Change *change)
 				 VALUE(TimestampTzGetDatum(change->now)));
 }
 
-/* lines_repriced prices the lines that have no price any more, and writes all of them that changed. */
+/*
+ * lines_repriced prices the lines that have no price any more, or all of them
+ * if a coupon is spread over them, and writes the order's sums and those of
+ * the first nstored lines that changed.
+ */
 static void
-lines_repriced(Change *change, OrderLine *lines, int n)
+lines_repriced(Change *change, OrderLine *lines, int n, int nstored)
 {
-	bool *changed = palloc(n * sizeof(bool));
-	int	  i;
+	Order		*order = &change->order;
+	OrderAmounts amounts;
+	bool		*changed = palloc(n * sizeof(bool));
+	bool		 together = price_is_spread(&order->id);
+	int			 i;
 
 	for (i = 0; i < n; i++)
+	{
+		lines[i].is_priced &= !together;
 		changed[i] = !lines[i].is_priced;
-	amounts_changed(change, lines, n);
-	for (i = 0; i < n; i++)
+	}
+	lines_price(lines, n, &(PriceOrder){.customer_id = &order->customer_id, .order_id = &order->id}, &amounts);
+	plan_run(&order_set_amounts, VALUE(UUIDPGetDatum(&order->id)), VALUE(UUIDPGetDatum(&order->vendor_id)),
+			 VALUE(amounts.subtotal), VALUE(amounts.discount), VALUE(amounts.tax), VALUE(amounts.deposit),
+			 VALUE(amounts.total), VALUE(TimestampTzGetDatum(change->now)));
+	order->total = amount_add(amounts.total, order->fee);
+	for (i = 0; i < nstored; i++)
 		if (changed[i])
-			line_update(&change->order, &lines[i]);
+			line_update(order, &lines[i]);
 }
 
 /* Quotes */
@@ -744,9 +754,7 @@ work_quote(Change *change)
 	lines = lines_load(order, &n);
 	for (i = 0; i < n; i++)
 		lines[i].is_priced = false;
-	amounts_changed(change, lines, n);
-	for (i = 0; i < n; i++)
-		line_update(order, &lines[i]);
+	lines_repriced(change, lines, n, n);
 	change->expires_at = change->at;
 	plan_run(&quote_insert, VALUE(UUIDPGetDatum(&order->id)), VALUE(TimestampTzGetDatum(change->at)),
 			 text_or_null(change->note), VALUE(TimestampTzGetDatum(change->now)));
@@ -1127,7 +1135,10 @@ early_refund(const Order *order, const Pieces *pieces, TimestampTz at)
 	shorter.quantity = pieces->quantity;
 	shorter.period.end = Max(at, shorter.period.start + 15 * USECS_PER_MINUTE);
 	shorter.is_priced = false;
-	lines_price(&shorter, 1, &(PriceOrder){.customer_id = &order->customer_id}, &amounts);
+	lines_price(&shorter, 1,
+				&(PriceOrder){.customer_id = &order->customer_id,
+							  .order_id = price_is_spread(&order->id) ? NULL : &order->id},
+				&amounts);
 	if (!amount_less(amounts.total, paid))
 		return amount_round(amount_zero(), order->currency);
 	return DirectFunctionCall2(numeric_sub, amounts.total, paid);
@@ -1287,7 +1298,7 @@ work_extend(Change *change)
 		chosen[i]->is_priced = false;
 	}
 	lines_extend(order, chosen, n);
-	lines_repriced(change, lines, nlines);
+	lines_repriced(change, lines, nlines, nlines);
 	if (!change->items.isnull)
 		change_tell_items(change);
 	else
@@ -1375,7 +1386,7 @@ edit_add(Change *change, FunctionCallInfo fcinfo)
 	if (!uuid_equal(&line->product.vendor_id, &order->vendor_id))
 		rental_raise(invalid_value, errmsg("an order has one vendor"), errfield("product_id"));
 	require_notice(&order->vendor_id, line, 1, change->now);
-	amounts_changed(change, lines, n + 1);
+	lines_repriced(change, lines, n + 1, n);
 	lines_insert(order, line, 1, change->now);
 	order_take(change, line);
 	change_tell(change, "item_id", line->id, false, UUIDOID);
@@ -1441,7 +1452,7 @@ edit_change(Change *change, FunctionCallInfo fcinfo)
 		order_take(change, line);
 	}
 	line->is_priced = false;
-	lines_repriced(change, lines, n);
+	lines_repriced(change, lines, n, n);
 	sales_settled(order, false);
 	change_tell(change, "item_id", line->id, false, UUIDOID);
 	change_tell(change, "quantity", Int32GetDatum(line->quantity), false, INT4OID);
@@ -1478,7 +1489,7 @@ edit_remove(Change *change, FunctionCallInfo fcinfo)
 	change_tell(change, "item_id", line->id, false, UUIDOID);
 	line_delete(order, line);
 	memmove(line, line + 1, (lines + n - (line + 1)) * sizeof(OrderLine));
-	amounts_changed(change, lines, n - 1);
+	lines_repriced(change, lines, n - 1, n - 1);
 	sales_settled(order, false);
 	change_event(change, "item_removed");
 }

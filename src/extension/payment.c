@@ -61,8 +61,7 @@ payment_record(PG_FUNCTION_ARGS)
 		rental_raise(invalid_value, errmsg("paid_at lies in the future"), errfield("paid_at"));
 	plan_open();
 	order_lock_own(FCARG(0), &order);
-	if (strcmp(order.status, "cancelled") == 0 || strcmp(order.status, "rejected") == 0 ||
-		strcmp(order.status, "expired") == 0)
+	if (order_is_void(order.status))
 		rental_raise(invalid_state, errmsg("cannot take a payment for an order that is %s", order.status));
 	amount_check(PG_GETARG_DATUM(1), order.currency, "amount");
 	amount = amount_round(PG_GETARG_DATUM(1), order.currency);

@@ -51,6 +51,14 @@ PLAN(
 	"(SELECT count(*) FROM rental.coupon_uses u WHERE u.coupon_id = c.id AND u.customer_id = $4 AND u.vendor_id = c.vendor_id) "
 	"FROM rental.coupons c WHERE vendor_id = $1 AND code = $2",
 	UUIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID);
+PLAN(coupon_used,
+	 "SELECT c.code, c.amount IS NOT NULL FROM rental.coupon_uses u JOIN rental.coupons c ON c.id = u.coupon_id AND "
+	 "c.vendor_id = u.vendor_id WHERE u.order_id = $1",
+	 UUIDOID);
+PLAN(coupon_release,
+	 "WITH u AS (DELETE FROM rental.coupon_uses WHERE order_id = $1 RETURNING coupon_id, vendor_id) "
+	 "UPDATE rental.coupons c SET uses = uses - 1 FROM u WHERE c.id = u.coupon_id AND c.vendor_id = u.vendor_id",
+	 UUIDOID);
 PLAN(coupon_lock, "SELECT FROM rental.coupons WHERE vendor_id = $1 AND code = $2 FOR NO KEY UPDATE", UUIDOID, TEXTOID);
 PLAN(coupon_use, "UPDATE rental.coupons SET uses = uses + 1 WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
 PLAN(
@@ -457,11 +465,13 @@ no_coupon(const char *why)
 	rental_raise(rule_violated, errmsg("the coupon %s", why), errfield("coupon"));
 }
 
+/* coupon_discount takes the coupon off; one that the order has used already stays good for what it is for. */
 static void
 coupon_discount(PriceItem *items, int n, PriceOrder *order)
 {
 	const Product *product = items[0].product;
 	char		  *code = str_toupper(order->coupon, strlen(order->coupon), DEFAULT_COLLATION_OID);
+	bool		   is_kept = order->order_id != NULL;
 	Share		  *shares = palloc(n * sizeof(Share));
 	int			   nshares = 0;
 	Minor		   sum = 0;
@@ -475,11 +485,11 @@ coupon_discount(PriceItem *items, int n, PriceOrder *order)
 				 VALUE(TimestampTzGetDatum(rental_now())),
 				 VALUE_OR_NULL(UUIDPGetDatum(order->customer_id), order->customer_id == NULL)) == 0)
 		no_coupon("is not known");
-	if (!DatumGetBool(plan_datum(0, 7)))
+	if (!is_kept && !DatumGetBool(plan_datum(0, 7)))
 		no_coupon("is not good now");
-	if (!DatumGetBool(plan_datum(0, 8)))
+	if (!is_kept && !DatumGetBool(plan_datum(0, 8)))
 		no_coupon("is used up");
-	if (!plan_value(0, 9).isnull && order->customer_id != NULL &&
+	if (!is_kept && !plan_value(0, 9).isnull && order->customer_id != NULL &&
 		DatumGetInt64(plan_datum(0, 10)) >= DatumGetInt32(plan_datum(0, 9)))
 		no_coupon("was used by this customer before");
 	percent = plan_value(0, 2);
@@ -493,9 +503,11 @@ coupon_discount(PriceItem *items, int n, PriceOrder *order)
 		shares[nshares++] = (Share){&items[i], items[i].subtotal - items[i].discount, 0, 0};
 		sum += items[i].subtotal - items[i].discount;
 	}
+	if (is_kept && (nshares == 0 || sum == 0))
+		return;
 	if (nshares == 0 || sum == 0)
 		no_coupon("is not for this");
-	if (sum < amount_minor(plan_datum(0, 4), product->currency))
+	if (!is_kept && sum < amount_minor(plan_datum(0, 4), product->currency))
 		no_coupon("needs a larger order");
 	if (percent.isnull)
 		discount = Min(amount_minor(plan_datum(0, 3), product->currency), sum);
@@ -586,6 +598,8 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 		if (vendor.group_percent > 0)
 			group_discount(&items[i], vendor.group_percent);
 	}
+	if (order->order_id != NULL && plan_run(&coupon_used, VALUE(UUIDPGetDatum(order->order_id))) > 0)
+		order->coupon = plan_text(0, 1);
 	if (order->coupon != NULL)
 		coupon_discount(items, n, order);
 	for (i = 0; i < n; i++)
@@ -664,6 +678,20 @@ price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_
 	plan_run(&coupon_use_insert, VALUE(UUIDPGetDatum(vendor_id)), VALUE(UUIDPGetDatum(&order->coupon_id)),
 			 VALUE(UUIDPGetDatum(order_id)), VALUE(UUIDPGetDatum(order->customer_id)),
 			 VALUE(TimestampTzGetDatum(rental_now())));
+}
+
+/* price_release gives the use of a coupon back, of an order that ends without a rental. */
+void
+price_release(const pg_uuid_t *order_id)
+{
+	plan_run(&coupon_release, VALUE(UUIDPGetDatum(order_id)));
+}
+
+/* price_is_spread tells whether an order used a coupon of an amount: its lines can only be priced together. */
+bool
+price_is_spread(const pg_uuid_t *order_id)
+{
+	return plan_run(&coupon_used, VALUE(UUIDPGetDatum(order_id))) > 0 && DatumGetBool(plan_datum(0, 2));
 }
 
 /* Answers */

@@ -78,6 +78,31 @@ is(problem(call('POST', '/api/catalog/coupons/', as => $vendor, body => { code =
 my $coupon = call('GET', '/api/catalog/coupons/', as => $vendor)->{json}{results}[0];
 is(call('PATCH', "/api/catalog/coupons/$coupon->{id}/", as => $vendor, body => { is_active => \0 })->{status}, 200, 'a coupon ends');
 is(problem(price(1, '&coupon=welcome')), '422 rule_violated coupon', 'and is no good');
+# an order keeps its coupon, and gives it back when nothing comes of it
+my $buyer = customer();
+my ($first, $second) = map { product($vendor, 10, day_rate => '10.00') } 1 .. 2;
+call('POST', '/api/catalog/coupons/', as => $vendor, body => { code => $_->[0], $_->[1] => $_->[2], most_uses => 1 }) for [ 'PERCENT', 'percent', 10 ], [ 'AMOUNT', 'amount', '6.00' ];
+sub uses { return sql("SELECT uses FROM rental.coupons WHERE code = '$_[0]' AND vendor_id = '$vendor->{user}{vendor_id}'") }
+for my $code (qw(PERCENT AMOUNT))
+{
+	my @items = map { { product_id => $_->{id}, quantity => 1, start_at => at(10), end_at => at(11) } } $first, $second;
+	my $placed = expect(call('POST', '/api/orders/orders/', as => $buyer, body => { items => \@items, coupon => lc $code }), 201, "an order with $code");
+	my $order = "/api/orders/orders/$placed->{id}/";
+	my $line = $placed->{items}[0]{id};
+
+	is_deeply([ @{$placed}{qw(subtotal discount total)} ], $code eq 'PERCENT' ? [ '20.00', '2.00', '18.00' ] : [ '20.00', '6.00', '14.00' ], 'is cheaper');
+	is(uses($code), 1, 'and uses it');
+	is(problem(call('POST', '/api/orders/orders/', as => $buyer, body => { items => \@items, coupon => $code })), '422 rule_violated coupon', 'up');
+	my $more = expect(call('PATCH', "${order}items/$line/", as => $buyer, body => { quantity => 3 }), 200, 'more of an item');
+	is_deeply([ @{$more}{qw(subtotal discount total)} ], $code eq 'PERCENT' ? [ '40.00', '4.00', '36.00' ] : [ '40.00', '6.00', '34.00' ], 'keeps the coupon');
+	is($more->{items}[1]{discount}, $code eq 'PERCENT' ? '1.00' : '1.50', 'of which the other item has its part');
+	my $less = expect(call('DELETE', "${order}items/$line/", as => $buyer), 200, 'less');
+	is_deeply([ @{$less}{qw(subtotal discount total)} ], $code eq 'PERCENT' ? [ '10.00', '1.00', '9.00' ] : [ '10.00', '6.00', '4.00' ], 'does, too');
+	is(expect(call('POST', "${order}cancel/", as => $buyer), 200, 'it is cancelled')->{status}, 'cancelled', 'and ends');
+	is(uses($code), 0, 'the coupon is free again');
+	my $draft = expect(call('POST', '/api/orders/orders/', as => $buyer, body => { items => \@items, coupon => $code, draft => \1 }), 201, 'a draft with it');
+	is(expect(call('POST', "/api/orders/orders/$draft->{id}/quote/", as => $vendor), 200, 'is offered')->{total}, $placed->{total}, 'with it');
+}
 my $tax = expect(call('POST', '/api/catalog/taxes/', as => $vendor, body => { name => 'VAT', percent => 19 }), 201, 'a tax');
 is_deeply([ @{ price(1)->{json} }{qw(subtotal tax total)} ], [ '12.00', '2.28', '14.28' ], 'is added');
 my $light = expect(call('POST', '/api/catalog/taxes/', as => $vendor, body => { name => 'Light', percent => 7, is_default => \0 }), 201, 'another');
