@@ -44,9 +44,10 @@ COMMENT ON DOMAIN cart_terms_request IS 'A list of 1 to 100 objects {vendor_id, 
 CREATE TYPE cart_terms_request_item AS (vendor_id uuid, version text);
 COMMENT ON TYPE cart_terms_request_item IS 'The terms of a vendor that are accepted.';
 
-CREATE FUNCTION cart_get() RETURNS cart_view
+CREATE FUNCTION cart_get(coupon text DEFAULT NULL) RETURNS cart_view
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION cart_get() IS 'The caller''s cart, priced and checked now. What others order meanwhile may still take the stock.';
+COMMENT ON FUNCTION cart_get(text) IS
+	'The caller''s cart, priced and checked now, by a coupon where the vendor has it. What others order meanwhile may still take the stock. Error: rule_violated for a coupon that is not good.';
 CREATE FUNCTION cart_add(product_id uuid, quantity integer, start_at timestamptz, end_at timestamptz, location_id uuid DEFAULT NULL) RETURNS cart_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cart_add(uuid, integer, timestamptz, timestamptz, uuid) IS
@@ -57,11 +58,11 @@ COMMENT ON FUNCTION cart_item_change(uuid, integer, timestamptz, timestamptz) IS
 CREATE FUNCTION cart_item_remove(item_id uuid) RETURNS cart_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cart_item_remove(uuid) IS 'Takes something out of the caller''s cart. Error: not_found.';
-CREATE FUNCTION cart_checkout(terms cart_terms_request DEFAULT NULL, delivery order_delivery_request DEFAULT NULL, note text DEFAULT NULL, signature text DEFAULT NULL)
-	RETURNS cart_orders_view
+CREATE FUNCTION cart_checkout(terms cart_terms_request DEFAULT NULL, delivery order_delivery_request DEFAULT NULL, note text DEFAULT NULL, signature text DEFAULT NULL,
+	coupon text DEFAULT NULL) RETURNS cart_orders_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION cart_checkout(cart_terms_request, order_delivery_request, text, text) IS
-	'Makes one order a vendor of the caller''s cart, all or nothing, and empties it. The orders hold their stock until they expire or are confirmed. Errors: invalid_state for an empty cart, insufficient_stock, invalid_period, invalid_value, invalid_field, unknown_field, rule_violated when a vendor''s terms are not accepted.';
+COMMENT ON FUNCTION cart_checkout(cart_terms_request, order_delivery_request, text, text, text) IS
+	'Makes one order a vendor of the caller''s cart, all or nothing, and empties it. The orders hold their stock until they expire or are confirmed. Errors: invalid_state for an empty cart, insufficient_stock, invalid_period, invalid_value, invalid_field, unknown_field, rule_violated when a vendor''s terms are not accepted, or the coupon is not good.';
 
 INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin) VALUES
 	('GET', '/api/orders/cart/', 'rental.cart_get', '{customer}', 200, 'read', 'cart', 'Own cart', true),

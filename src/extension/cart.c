@@ -16,6 +16,7 @@
 #include "lines.h"
 #include "plan.h"
 #include "policy.h"
+#include "pricing.h"
 #include "request.h"
 #include "response.h"
 #include "stock.h"
@@ -205,7 +206,7 @@ item_row(const CartItem *item, Oid type)
 
 /* vendor_row sums what is in order of one vendor's items. */
 static Datum
-vendor_row(CartItem *items, int n, const pg_uuid_t *customer_id, Oid type)
+vendor_row(CartItem *items, int n, const pg_uuid_t *customer_id, const char *coupon, Oid type)
 {
 	OrderLine	*lines = palloc(n * sizeof(OrderLine));
 	OrderAmounts amounts;
@@ -220,7 +221,7 @@ vendor_row(CartItem *items, int n, const pg_uuid_t *customer_id, Oid type)
 		return (Datum) 0;
 	for (i = 0; i < nlines; i++)
 		lines[i].is_priced = false;
-	lines_price(lines, nlines, &(PriceOrder){.customer_id = customer_id}, &amounts);
+	lines_price(lines, nlines, &(PriceOrder){.customer_id = customer_id, .coupon = coupon}, &amounts);
 	policy_load(&items->vendor_id, &policy);
 	{
 		Datum values[CART_VENDOR_COLUMNS] = {UUIDPGetDatum(&items->vendor_id),
@@ -250,9 +251,27 @@ items_of_vendor(const CartItem *items, int n)
 	return i;
 }
 
+/* coupon_at is a coupon at one vendor, if the vendor has it. */
+static const char *
+coupon_at(const pg_uuid_t *vendor_id, const char *coupon, bool *found)
+{
+	if (coupon == NULL || !price_has_coupon(vendor_id, coupon))
+		return NULL;
+	*found = true;
+	return coupon;
+}
+
+static void
+coupon_require(const char *coupon, bool found)
+{
+	if (coupon != NULL && !found)
+		rental_raise(rule_violated, errmsg("the coupon is of no vendor of this cart"), errfield("coupon"));
+}
+
 /* cart_answer looks at a cart and makes it the function's result, in the memory of whoever called plan_open. */
 static Datum
-cart_answer(FunctionCallInfo fcinfo, const pg_uuid_t *customer_id, bool read_only, MemoryContext caller)
+cart_answer(FunctionCallInfo fcinfo, const pg_uuid_t *customer_id, const char *coupon, bool read_only,
+			MemoryContext caller)
 {
 	TupleDesc desc;
 	CartItem *items;
@@ -261,6 +280,7 @@ cart_answer(FunctionCallInfo fcinfo, const pg_uuid_t *customer_id, bool read_onl
 	Datum	  values[3];
 	bool	  nulls[3] = {false};
 	bool	  ready = true;
+	bool	  has_coupon = false;
 	int		  nvendors = 0;
 	int		  n;
 	int		  i;
@@ -279,12 +299,13 @@ cart_answer(FunctionCallInfo fcinfo, const pg_uuid_t *customer_id, bool read_onl
 	}
 	for (i = 0; i < n; i += items_of_vendor(&items[i], n - i))
 	{
-		Datum row =
-			vendor_row(&items[i], items_of_vendor(&items[i], n - i), customer_id, TupleDescAttr(desc, 1)->atttypid);
+		Datum row = vendor_row(&items[i], items_of_vendor(&items[i], n - i), customer_id,
+							   coupon_at(&items[i].vendor_id, coupon, &has_coupon), TupleDescAttr(desc, 1)->atttypid);
 
 		if (row != (Datum) 0)
 			vendors[nvendors++] = row;
 	}
+	coupon_require(coupon, has_coupon);
 	values[0] = array_of(TupleDescAttr(desc, 0)->atttypid, rows, n);
 	values[1] = array_of(TupleDescAttr(desc, 1)->atttypid, vendors, nvendors);
 	values[2] = BoolGetDatum(ready && n > 0);
@@ -294,6 +315,7 @@ cart_answer(FunctionCallInfo fcinfo, const pg_uuid_t *customer_id, bool read_onl
 	return result;
 }
 
+/* cart_get(coupon text) */
 PG_FUNCTION_INFO_V1(cart_get);
 Datum
 cart_get(PG_FUNCTION_ARGS)
@@ -302,7 +324,7 @@ cart_get(PG_FUNCTION_ARGS)
 	const pg_uuid_t *customer_id = &actor_require_user()->user_id;
 
 	plan_open();
-	return cart_answer(fcinfo, customer_id, true, caller);
+	return cart_answer(fcinfo, customer_id, request_text(FCARG(0), "coupon", 40), true, caller);
 }
 
 /* wish_check checks what is put into a cart, but for its stock, which may come and go. */
@@ -343,7 +365,7 @@ cart_add(PG_FUNCTION_ARGS)
 		rental_raise(rule_violated, errmsg("a cart has at most %d items", ORDER_MOST_ITEMS));
 	plan_run(&cart_insert, VALUE(UUIDPGetDatum(&product.vendor_id)), cart, FCARG(0), FCARG(4), FCARG(1), FCARG(2),
 			 FCARG(3), now);
-	return cart_answer(fcinfo, customer_id, false, caller);
+	return cart_answer(fcinfo, customer_id, NULL, false, caller);
 }
 
 /* cart_item_find locks an item of the caller's own cart. */
@@ -375,7 +397,7 @@ cart_item_change(PG_FUNCTION_ARGS)
 	wish_check(&product_id, DatumGetInt32(wish[0].value), DatumGetTimestampTz(wish[1].value),
 			   DatumGetTimestampTz(wish[2].value), &product);
 	plan_run(&cart_update, FCARG(0), wish[0], wish[1], wish[2]);
-	return cart_answer(fcinfo, customer_id, false, caller);
+	return cart_answer(fcinfo, customer_id, NULL, false, caller);
 }
 
 PG_FUNCTION_INFO_V1(cart_item_remove);
@@ -388,7 +410,7 @@ cart_item_remove(PG_FUNCTION_ARGS)
 	plan_open();
 	cart_item_find(FCARG(0), customer_id);
 	plan_run(&cart_delete, FCARG(0));
-	return cart_answer(fcinfo, customer_id, false, caller);
+	return cart_answer(fcinfo, customer_id, NULL, false, caller);
 }
 
 static const char *const terms_fields[] = {"vendor_id", "version", NULL};
@@ -428,7 +450,7 @@ terms_for(NullableDatum terms, const pg_uuid_t *vendor_id, const char *signature
 	return VALUE(DirectFunctionCall1(jsonb_in, CStringGetDatum(out.data)));
 }
 
-/* cart_checkout(terms cart_terms_request, delivery order_delivery_request, note text, signature text) */
+/* cart_checkout(terms cart_terms_request, delivery order_delivery_request, note text, signature text, coupon text) */
 PG_FUNCTION_INFO_V1(cart_checkout);
 Datum
 cart_checkout(PG_FUNCTION_ARGS)
@@ -437,6 +459,8 @@ cart_checkout(PG_FUNCTION_ARGS)
 	const pg_uuid_t *customer_id = &actor_require_user()->user_id;
 	char			*note = request_text(FCARG(2), "note", 4000);
 	char			*signature = request_text(FCARG(3), "signature", 200000);
+	char			*coupon = request_text(FCARG(4), "coupon", 40);
+	bool			 has_coupon = false;
 	NullableDatum	 cart;
 	TupleDesc		 desc;
 	CartItem		*items;
@@ -468,6 +492,7 @@ cart_checkout(PG_FUNCTION_ARGS)
 								.customer_id = customer_id,
 								.note = note,
 								.delivery = FCARG(1),
+								.coupon = coupon_at(&items[i].vendor_id, coupon, &has_coupon),
 								.terms = terms_for(FCARG(0), &items[i].vendor_id, signature)};
 		pg_uuid_t	 id;
 		int			 j;
@@ -485,6 +510,7 @@ cart_checkout(PG_FUNCTION_ARGS)
 		orders[norders++] = order_answer(&id).value;
 		i += count;
 	}
+	coupon_require(coupon, has_coupon);
 	plan_run(&cart_clear, cart);
 	list = array_of(TupleDescAttr(desc, 0)->atttypid, orders, norders);
 	MemoryContextSwitchTo(caller);

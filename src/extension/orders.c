@@ -1135,10 +1135,10 @@ early_refund(const Order *order, const Pieces *pieces, TimestampTz at)
 	shorter.quantity = pieces->quantity;
 	shorter.period.end = Max(at, shorter.period.start + 15 * USECS_PER_MINUTE);
 	shorter.is_priced = false;
-	lines_price(&shorter, 1,
-				&(PriceOrder){.customer_id = &order->customer_id,
-							  .order_id = price_is_spread(&order->id) ? NULL : &order->id},
-				&amounts);
+	lines_price(
+		&shorter, 1,
+		&(PriceOrder){.customer_id = &order->customer_id, .order_id = price_is_spread(&order->id) ? NULL : &order->id},
+		&amounts);
 	if (!amount_less(amounts.total, paid))
 		return amount_round(amount_zero(), order->currency);
 	return DirectFunctionCall2(numeric_sub, amounts.total, paid);

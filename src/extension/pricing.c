@@ -680,6 +680,15 @@ price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_
 			 VALUE(TimestampTzGetDatum(rental_now())));
 }
 
+/* price_has_coupon tells whether a vendor has such a coupon, good or not. */
+bool
+price_has_coupon(const pg_uuid_t *vendor_id, const char *code)
+{
+	return plan_run(&coupon_of, VALUE(UUIDPGetDatum(vendor_id)),
+					VALUE(CStringGetTextDatum(str_toupper(code, strlen(code), DEFAULT_COLLATION_OID))),
+					VALUE(TimestampTzGetDatum(rental_now())), NULLVALUE) > 0;
+}
+
 /* price_release gives the use of a coupon back, of an order that ends without a rental. */
 void
 price_release(const pg_uuid_t *order_id)

@@ -50,6 +50,7 @@ typedef struct PriceOrder
 extern void	 price_items(PriceItem *items, int n, PriceOrder *order);
 extern void	 price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_t *order_id);
 extern void	 price_release(const pg_uuid_t *order_id);
+extern bool	 price_has_coupon(const pg_uuid_t *vendor_id, const char *code);
 extern bool	 price_is_spread(const pg_uuid_t *order_id);
 extern Minor price_deposit(const Product *product, int32 quantity);
 extern Minor price_deposit_share(const Product *product, Minor items, Minor total);

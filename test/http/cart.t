@@ -61,15 +61,21 @@ is(expect(call('PATCH', "${cart}items/$drills->{id}/", as => $customer, body => 
 
 # The checkout
 
+expect(call('POST', '/api/catalog/coupons/', as => $second, body => { code => 'TENTS', percent => 50, most_uses => 1 }), 201, 'a vendor has a coupon');
+my $cheaper = expect(call('GET', "$cart?coupon=tents", as => $customer), 200, 'which the cart takes');
+is_deeply({ map { ($_->{vendor_id} => $_->{discount}) } @{ $cheaper->{vendors} } }, { $first->{user}{vendor_id} => '0.00', $second->{user}{vendor_id} => '5.00' }, 'at that vendor');
+is_deeply([ problem_flaws(call('GET', "$cart?coupon=OTHER", as => $customer), 422, 'rule_violated', 'coupon') ], [], 'another word is refused');
 expect(call('PUT', "/api/users/vendors/$first->{user}{vendor_id}/order-policy/", as => $first, body => { terms_version => '7', terms => 'Be kind.' }), 200, 'one vendor has terms');
 my ($asks) = grep { $_->{vendor_id} eq $first->{user}{vendor_id} } @{ look()->{vendors} };
 is($asks->{terms_version}, '7', 'the cart names them');
 $before = snapshot();
 refused(call('POST', "${cart}checkout/", as => $customer, body => {}), $before, 422, 'rule_violated', 'terms', 'they must be accepted');
-my $done = expect(call('POST', "${cart}checkout/", as => $customer, body => { terms => [ { vendor_id => $first->{user}{vendor_id}, version => '7' } ], note => 'thanks' }),
+refused(call('POST', "${cart}checkout/", as => $customer, body => { terms => [ { vendor_id => $first->{user}{vendor_id}, version => '7' } ], coupon => 'OTHER' }),
+	$before, 422, 'rule_violated', 'coupon', 'and a coupon must be good');
+my $done = expect(call('POST', "${cart}checkout/", as => $customer, body => { terms => [ { vendor_id => $first->{user}{vendor_id}, version => '7' } ], note => 'thanks', coupon => 'Tents' }),
 	201, 'with them it becomes orders');
 is_deeply([ sort map { join ' ', @$_{qw(vendor_id status total note)} } @{ $done->{orders} } ],
-	[ sort "$first->{user}{vendor_id} pending 24.00 thanks", "$second->{user}{vendor_id} pending 10.00 thanks" ], 'one a vendor');
+	[ sort "$first->{user}{vendor_id} pending 24.00 thanks", "$second->{user}{vendor_id} pending 5.00 thanks" ], 'one a vendor');
 is(scalar(grep { defined $_->{expires_at} } @{ $done->{orders} }), 2, 'whose holds expire');
 is(scalar @{ look()->{items} }, 0, 'and the cart is empty');
 is(sql("SELECT count(*) FROM rental.stock_verify()"), 0, 'the stock is sound');
