@@ -48,7 +48,7 @@ amount_check(Datum amount, const char *currency, const char *field)
 
 	if (numeric_is_nan(DatumGetNumeric(amount)) || numeric_is_inf(DatumGetNumeric(amount)))
 		rental_raise(invalid_value, errmsg("%s must be a number", field), errfield(field));
-	if (DatumGetBool(DirectFunctionCall2(numeric_lt, amount, amount_zero())))
+	if (amount_less(amount, amount_zero()))
 		rental_raise(invalid_value, errmsg("%s must not be negative", field), errfield(field));
 	rounded = amount_round(amount, currency);
 	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, amount, rounded)))
@@ -83,6 +83,18 @@ amount_zero(void)
 	return DirectFunctionCall1(int4_numeric, Int32GetDatum(0));
 }
 
+bool
+amount_less(Datum a, Datum b)
+{
+	return DatumGetBool(DirectFunctionCall2(numeric_lt, a, b));
+}
+
+char *
+amount_text(Datum amount)
+{
+	return DatumGetCString(DirectFunctionCall1(numeric_out, amount));
+}
+
 /* amount_minor is an amount in minor units; it must have no finer part. */
 int64
 amount_minor(Datum amount, const char *currency)
@@ -105,5 +117,5 @@ amount_datum(int64 minor, const char *currency)
 char *
 amount_minor_text(int64 minor, const char *currency)
 {
-	return DatumGetCString(DirectFunctionCall1(numeric_out, amount_datum(minor, currency)));
+	return amount_text(amount_datum(minor, currency));
 }

@@ -11,8 +11,6 @@
 #include "errors.h"
 #include "utils/datetime.h"
 
-#define MOST_MINOR INT64CONST(1000000000000000000)
-
 static Minor
 checked(int128 amount)
 {

@@ -9,9 +9,10 @@
 
 /* An amount in minor units: cents, yen, fils */
 typedef int64 Minor;
+#define MOST_MINOR INT64CONST(1000000000000000000)
 
 /* Factors and percentages are counted in millionths: 1000000 is one, or 100 % */
-#define MILLION INT64CONST(1000000)
+#define MILLION	   INT64CONST(1000000)
 
 typedef enum RateStrategy
 {

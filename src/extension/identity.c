@@ -237,8 +237,7 @@ auth_signup(PG_FUNCTION_ARGS)
 	bool		  is_vendor = strcmp(role, "vendor") == 0;
 	Datum		  result;
 
-	if (!is_vendor && strcmp(role, "customer") != 0)
-		rental_raise(invalid_value, errmsg("role must be customer or vendor"), errfield("role"));
+	request_word(role, "role", (const char *[]){"customer", "vendor", NULL});
 	if (is_vendor)
 		request_required_text(FCARG(5), "business_name", 200);
 	else if (!PG_ARGISNULL(5))
@@ -730,8 +729,7 @@ account_create(PG_FUNCTION_ARGS)
 	pg_uuid_t *user_id;
 
 	actor_require_admin();
-	if (strcmp(role, "customer") != 0 && strcmp(role, "vendor") != 0 && strcmp(role, "admin") != 0)
-		rental_raise(invalid_value, errmsg("role must be customer, vendor or admin"), errfield("role"));
+	request_word(role, "role", (const char *[]){"customer", "vendor", "admin", NULL});
 	if ((strcmp(role, "vendor") == 0) == PG_ARGISNULL(3))
 		rental_raise(invalid_value, errmsg("a vendor's account, and no other, has a vendor"), errfield("vendor_id"));
 	plan_open();

@@ -284,18 +284,6 @@ time_or_null(TimestampTz at)
 	return VALUE_OR_NULL(TimestampTzGetDatum(at), TIMESTAMP_NOT_FINITE(at));
 }
 
-static char *
-amount_text(Datum amount)
-{
-	return DatumGetCString(DirectFunctionCall1(numeric_out, amount));
-}
-
-static bool
-amount_less(Datum a, Datum b)
-{
-	return DatumGetBool(DirectFunctionCall2(numeric_lt, a, b));
-}
-
 /* customer_arg finds who an order is for. */
 static const pg_uuid_t *
 customer_arg(NullableDatum customer)
@@ -703,9 +691,10 @@ static void
 lines_repriced(Change *change, OrderLine *lines, int n, int nstored)
 {
 	Order		*order = &change->order;
+	PriceOrder	 price = {.customer_id = &order->customer_id};
 	OrderAmounts amounts;
 	bool		*changed = palloc(n * sizeof(bool));
-	bool		 together = price_is_spread(&order->id);
+	bool		 together = price_keep_coupon(&price, &order->id);
 	int			 i;
 
 	for (i = 0; i < n; i++)
@@ -713,7 +702,7 @@ lines_repriced(Change *change, OrderLine *lines, int n, int nstored)
 		lines[i].is_priced &= !together;
 		changed[i] = !lines[i].is_priced;
 	}
-	lines_price(lines, n, &(PriceOrder){.customer_id = &order->customer_id, .order_id = &order->id}, &amounts);
+	lines_price(lines, n, &price, &amounts);
 	plan_run(&order_set_amounts, VALUE(UUIDPGetDatum(&order->id)), VALUE(UUIDPGetDatum(&order->vendor_id)),
 			 VALUE(amounts.subtotal), VALUE(amounts.discount), VALUE(amounts.tax), VALUE(amounts.deposit),
 			 VALUE(amounts.total), VALUE(TimestampTzGetDatum(change->now)));
@@ -1127,18 +1116,19 @@ late_charge(const Order *order, const Pieces *pieces, TimestampTz at)
 static Datum
 early_refund(const Order *order, const Pieces *pieces, TimestampTz at)
 {
-	OrderLine shorter = *pieces->line;
-	Datum	  paid = amount_round(
-			amount_divide(amount_times(pieces->line->total, pieces->quantity), pieces->line->quantity), order->currency);
+	OrderLine  shorter = *pieces->line;
+	PriceOrder price = {.customer_id = &order->customer_id};
+	Datum	   paid = amount_round(
+			 amount_divide(amount_times(pieces->line->total, pieces->quantity), pieces->line->quantity), order->currency);
 	OrderAmounts amounts;
 
 	shorter.quantity = pieces->quantity;
 	shorter.period.end = Max(at, shorter.period.start + 15 * USECS_PER_MINUTE);
 	shorter.is_priced = false;
-	lines_price(
-		&shorter, 1,
-		&(PriceOrder){.customer_id = &order->customer_id, .order_id = price_is_spread(&order->id) ? NULL : &order->id},
-		&amounts);
+	/* an amount off the whole order is not taken off one line */
+	if (price_keep_coupon(&price, &order->id))
+		price.coupon = NULL;
+	lines_price(&shorter, 1, &price, &amounts);
 	if (!amount_less(amounts.total, paid))
 		return amount_round(amount_zero(), order->currency);
 	return DirectFunctionCall2(numeric_sub, amounts.total, paid);

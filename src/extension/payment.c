@@ -55,8 +55,7 @@ payment_record(PG_FUNCTION_ARGS)
 	char		 *data;
 
 	request_required(FCARG(1), "amount");
-	if (strcmp(method, "cash") != 0 && strcmp(method, "transfer") != 0 && strcmp(method, "cheque") != 0)
-		rental_raise(invalid_value, errmsg("method must be cash, transfer or cheque"), errfield("method"));
+	request_word(method, "method", (const char *[]){"cash", "transfer", "cheque", NULL});
 	if (paid_at > now)
 		rental_raise(invalid_value, errmsg("paid_at lies in the future"), errfield("paid_at"));
 	plan_open();
@@ -70,7 +69,7 @@ payment_record(PG_FUNCTION_ARGS)
 			 VALUE(TimestampTzGetDatum(paid_at)));
 	plan_run(&order_add_paid, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)), VALUE(amount),
 			 VALUE(TimestampTzGetDatum(now)));
-	data = psprintf("{\"amount\":\"%s\"}", DatumGetCString(DirectFunctionCall1(numeric_out, amount)));
+	data = psprintf("{\"amount\":\"%s\"}", amount_text(amount));
 	order_event(&order, "paid", data);
 	order_paid(&order.id);
 	plan_run(&payment_row, VALUE(id));

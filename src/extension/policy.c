@@ -93,17 +93,11 @@ order_policy_get(PG_FUNCTION_ARGS)
 	return plan_return(fcinfo, row);
 }
 
-/* word_arg is an argument that is one of two words. */
-static NullableDatum
-word_arg(NullableDatum value, const char *field, const char *one, const char *other)
+static void
+word_arg(NullableDatum value, const char *field, const char *const *words)
 {
-	char *word;
-
 	request_required(value, field);
-	word = TextDatumGetCString(value.value);
-	if (strcmp(word, one) != 0 && strcmp(word, other) != 0)
-		rental_raise(invalid_value, errmsg("%s must be %s or %s", field, one, other), errfield(field));
-	return value;
+	request_word(TextDatumGetCString(value.value), field, words);
 }
 
 static void
@@ -178,9 +172,9 @@ order_policy_set(PG_FUNCTION_ARGS)
 		rental_raise(not_found, errmsg("no such vendor"));
 	currency = plan_text(0, 1);
 	actor_require_manager(PG_GETARG_UUID_P(0));
-	word_arg(FCARG(1), "confirmation", "manual", "auto");
-	word_arg(FCARG(2), "payment", "none", "before_confirmation");
-	word_arg(FCARG(4), "early_return", "none", "prorate");
+	word_arg(FCARG(1), "confirmation", (const char *[]){"manual", "auto", NULL});
+	word_arg(FCARG(2), "payment", (const char *[]){"none", "before_confirmation", NULL});
+	word_arg(FCARG(4), "early_return", (const char *[]){"none", "prorate", NULL});
 	cancellation_check(PG_GETARG_JSONB_P(3));
 	if (PG_GETARG_INT32(5) < 1 || PG_GETARG_INT32(5) > 365)
 		rental_raise(invalid_value, errmsg("quote_days must be between 1 and 365"), errfield("quote_days"));

@@ -106,12 +106,10 @@ priced(const Product *product, int column)
 /* What a vendor's pricing needs beside the rates */
 typedef struct VendorPricing
 {
-	bool		has_rules;
-	bool		has_taxes;
-	int64		group_percent; /* millionths */
-	const char *deposit;
-	int64		deposit_percent;
-	int64		waiver_percent;
+	bool  has_rules;
+	bool  has_taxes;
+	int64 group_percent; /* millionths */
+	int64 waiver_percent;
 } VendorPricing;
 
 static int64
@@ -376,7 +374,7 @@ item_charge(PriceItem *item, const VendorPricing *vendor)
 	}
 	item->unit_price = item->charge.amount;
 	subtotal = (int128) item->unit_price * item->quantity;
-	if (subtotal > INT64CONST(1000000000000000000))
+	if (subtotal > MOST_MINOR)
 		rental_raise(invalid_value, errmsg("the price is too large"), errfield(item->field));
 	item->subtotal = (Minor) subtotal;
 	item->discount = 0;
@@ -465,13 +463,40 @@ no_coupon(const char *why)
 	rental_raise(rule_violated, errmsg("the coupon %s", why), errfield("coupon"));
 }
 
-/* coupon_discount takes the coupon off; one that the order has used already stays good for what it is for. */
+/* price_coupon_code is a coupon's code as it is kept, however it was typed. */
+char *
+price_coupon_code(const char *typed)
+{
+	return str_toupper(typed, strlen(typed), DEFAULT_COLLATION_OID);
+}
+
+/* coupon_read reads a vendor's coupon, and how often a customer has used it; false if there is none. */
+static bool
+coupon_read(const pg_uuid_t *vendor_id, const char *code, const pg_uuid_t *customer_id)
+{
+	return plan_run(&coupon_of, VALUE(UUIDPGetDatum(vendor_id)), VALUE(CStringGetTextDatum(code)),
+					VALUE(TimestampTzGetDatum(rental_now())),
+					VALUE_OR_NULL(UUIDPGetDatum(customer_id), customer_id == NULL)) > 0;
+}
+
+/* coupon_check refuses the coupon that was just read if it may not be used now. */
+static void
+coupon_check(const pg_uuid_t *customer_id)
+{
+	if (!DatumGetBool(plan_datum(0, 7)))
+		no_coupon("is not good now");
+	if (!DatumGetBool(plan_datum(0, 8)))
+		no_coupon("is used up");
+	if (!plan_value(0, 9).isnull && customer_id != NULL &&
+		DatumGetInt64(plan_datum(0, 10)) >= DatumGetInt32(plan_datum(0, 9)))
+		no_coupon("was used by this customer before");
+}
+
 static void
 coupon_discount(PriceItem *items, int n, PriceOrder *order)
 {
 	const Product *product = items[0].product;
-	char		  *code = str_toupper(order->coupon, strlen(order->coupon), DEFAULT_COLLATION_OID);
-	bool		   is_kept = order->order_id != NULL;
+	char		  *code = price_coupon_code(order->coupon);
 	Share		  *shares = palloc(n * sizeof(Share));
 	int			   nshares = 0;
 	Minor		   sum = 0;
@@ -481,17 +506,10 @@ coupon_discount(PriceItem *items, int n, PriceOrder *order)
 	NullableDatum  categories;
 	int			   i;
 
-	if (plan_run(&coupon_of, VALUE(UUIDPGetDatum(&product->vendor_id)), VALUE(CStringGetTextDatum(code)),
-				 VALUE(TimestampTzGetDatum(rental_now())),
-				 VALUE_OR_NULL(UUIDPGetDatum(order->customer_id), order->customer_id == NULL)) == 0)
+	if (!coupon_read(&product->vendor_id, code, order->customer_id))
 		no_coupon("is not known");
-	if (!is_kept && !DatumGetBool(plan_datum(0, 7)))
-		no_coupon("is not good now");
-	if (!is_kept && !DatumGetBool(plan_datum(0, 8)))
-		no_coupon("is used up");
-	if (!is_kept && !plan_value(0, 9).isnull && order->customer_id != NULL &&
-		DatumGetInt64(plan_datum(0, 10)) >= DatumGetInt32(plan_datum(0, 9)))
-		no_coupon("was used by this customer before");
+	if (!order->keeps_coupon)
+		coupon_check(order->customer_id);
 	percent = plan_value(0, 2);
 	products = plan_value(0, 5);
 	categories = plan_value(0, 6);
@@ -503,11 +521,11 @@ coupon_discount(PriceItem *items, int n, PriceOrder *order)
 		shares[nshares++] = (Share){&items[i], items[i].subtotal - items[i].discount, 0, 0};
 		sum += items[i].subtotal - items[i].discount;
 	}
-	if (is_kept && (nshares == 0 || sum == 0))
+	if (order->keeps_coupon && (nshares == 0 || sum == 0))
 		return;
 	if (nshares == 0 || sum == 0)
 		no_coupon("is not for this");
-	if (!is_kept && sum < amount_minor(plan_datum(0, 4), product->currency))
+	if (!order->keeps_coupon && sum < amount_minor(plan_datum(0, 4), product->currency))
 		no_coupon("needs a larger order");
 	if (percent.isnull)
 		discount = Min(amount_minor(plan_datum(0, 3), product->currency), sum);
@@ -563,19 +581,15 @@ item_taxes(PriceItem *item)
 static VendorPricing
 vendor_read(const Product *product, const pg_uuid_t *customer_id)
 {
-	VendorPricing vendor = {.deposit = "none"};
+	VendorPricing vendor = {0};
 
 	vendor.has_rules = DatumGetBool(priced(product, COL_HAS_RULES).value);
 	vendor.has_taxes = DatumGetBool(priced(product, COL_HAS_TAXES).value);
 	if (customer_id != NULL &&
 		plan_read(&group_of, VALUE(UUIDPGetDatum(&product->vendor_id)), VALUE(UUIDPGetDatum(customer_id))) > 0)
 		vendor.group_percent = millionths(plan_datum(0, 1));
-	if (!priced(product, COL_VENDOR_DEPOSIT).isnull)
-	{
-		vendor.deposit = TextDatumGetCString(priced(product, COL_VENDOR_DEPOSIT).value);
-		vendor.deposit_percent = millionths(priced(product, COL_DEPOSIT_PERCENT).value);
+	if (!priced(product, COL_WAIVER_PERCENT).isnull)
 		vendor.waiver_percent = millionths(priced(product, COL_WAIVER_PERCENT).value);
-	}
 	return vendor;
 }
 
@@ -598,8 +612,6 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 		if (vendor.group_percent > 0)
 			group_discount(&items[i], vendor.group_percent);
 	}
-	if (order->order_id != NULL && plan_run(&coupon_used, VALUE(UUIDPGetDatum(order->order_id))) > 0)
-		order->coupon = plan_text(0, 1);
 	if (order->coupon != NULL)
 		coupon_discount(items, n, order);
 	for (i = 0; i < n; i++)
@@ -664,16 +676,11 @@ price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_
 
 	if (!order->has_coupon)
 		return;
-	code = str_toupper(order->coupon, strlen(order->coupon), DEFAULT_COLLATION_OID);
+	code = price_coupon_code(order->coupon);
 	plan_run(&coupon_lock, VALUE(UUIDPGetDatum(vendor_id)), VALUE(CStringGetTextDatum(code)));
-	if (plan_run(&coupon_of, VALUE(UUIDPGetDatum(vendor_id)), VALUE(CStringGetTextDatum(code)),
-				 VALUE(TimestampTzGetDatum(rental_now())), VALUE(UUIDPGetDatum(order->customer_id))) == 0 ||
-		!DatumGetBool(plan_datum(0, 7)))
+	if (!coupon_read(vendor_id, code, order->customer_id))
 		no_coupon("is not good now");
-	if (!DatumGetBool(plan_datum(0, 8)))
-		no_coupon("is used up");
-	if (!plan_value(0, 9).isnull && DatumGetInt64(plan_datum(0, 10)) >= DatumGetInt32(plan_datum(0, 9)))
-		no_coupon("was used by this customer before");
+	coupon_check(order->customer_id);
 	plan_run(&coupon_use, VALUE(UUIDPGetDatum(&order->coupon_id)), VALUE(UUIDPGetDatum(vendor_id)));
 	plan_run(&coupon_use_insert, VALUE(UUIDPGetDatum(vendor_id)), VALUE(UUIDPGetDatum(&order->coupon_id)),
 			 VALUE(UUIDPGetDatum(order_id)), VALUE(UUIDPGetDatum(order->customer_id)),
@@ -684,9 +691,7 @@ price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_
 bool
 price_has_coupon(const pg_uuid_t *vendor_id, const char *code)
 {
-	return plan_run(&coupon_of, VALUE(UUIDPGetDatum(vendor_id)),
-					VALUE(CStringGetTextDatum(str_toupper(code, strlen(code), DEFAULT_COLLATION_OID))),
-					VALUE(TimestampTzGetDatum(rental_now())), NULLVALUE) > 0;
+	return coupon_read(vendor_id, price_coupon_code(code), NULL);
 }
 
 /* price_release gives the use of a coupon back, of an order that ends without a rental. */
@@ -696,11 +701,19 @@ price_release(const pg_uuid_t *order_id)
 	plan_run(&coupon_release, VALUE(UUIDPGetDatum(order_id)));
 }
 
-/* price_is_spread tells whether an order used a coupon of an amount: its lines can only be priced together. */
+/*
+ * price_keep_coupon lets an order that is there be priced with the coupon that
+ * it used, if any. It returns true if that is of an amount: then the lines can
+ * only be priced together.
+ */
 bool
-price_is_spread(const pg_uuid_t *order_id)
+price_keep_coupon(PriceOrder *price, const pg_uuid_t *order_id)
 {
-	return plan_run(&coupon_used, VALUE(UUIDPGetDatum(order_id))) > 0 && DatumGetBool(plan_datum(0, 2));
+	if (plan_run(&coupon_used, VALUE(UUIDPGetDatum(order_id))) == 0)
+		return false;
+	price->coupon = plan_text(0, 1);
+	price->keeps_coupon = true;
+	return DatumGetBool(plan_datum(0, 2));
 }
 
 /* Answers */

@@ -32,9 +32,9 @@ typedef struct PriceItem
 typedef struct PriceOrder
 {
 	/* what is asked; all items are of one vendor */
-	const pg_uuid_t *customer_id; /* or NULL */
-	const pg_uuid_t *order_id;	  /* or NULL: an order that is there keeps the coupon that it used */
-	const char		*coupon;	  /* or NULL */
+	const pg_uuid_t *customer_id;  /* or NULL */
+	const char		*coupon;	   /* or NULL */
+	bool			 keeps_coupon; /* the order has used it already: it stays good for what it is for */
 	bool			 with_waiver;
 
 	/* what it costs, in minor units */
@@ -50,8 +50,9 @@ typedef struct PriceOrder
 extern void	 price_items(PriceItem *items, int n, PriceOrder *order);
 extern void	 price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_t *order_id);
 extern void	 price_release(const pg_uuid_t *order_id);
+extern char *price_coupon_code(const char *typed);
 extern bool	 price_has_coupon(const pg_uuid_t *vendor_id, const char *code);
-extern bool	 price_is_spread(const pg_uuid_t *order_id);
+extern bool	 price_keep_coupon(PriceOrder *price, const pg_uuid_t *order_id);
 extern Minor price_deposit(const Product *product, int32 quantity);
 extern Minor price_deposit_share(const Product *product, Minor items, Minor total);
 extern Minor price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at);

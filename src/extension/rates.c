@@ -11,16 +11,15 @@
 #include "actor.h"
 #include "amount.h"
 #include "catalog.h"
-#include "catalog/pg_collation.h"
 #include "errors.h"
 #include "plan.h"
+#include "pricing.h"
 #include "request.h"
 #include "response.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/fmgrprotos.h"
-#include "utils/formatting.h"
 
 #define MOST_TIERS	 20
 #define MOST_FACTORS 366
@@ -574,7 +573,7 @@ coupon_create(PG_FUNCTION_ARGS)
 
 	if (strpbrk(code, " \t\r\n") != NULL)
 		rental_raise(invalid_value, errmsg("a code has no blanks"), errfield("code"));
-	code = str_toupper(code, strlen(code), DEFAULT_COLLATION_OID);
+	code = price_coupon_code(code);
 	request_required(FCARG(5), "minimum");
 	if (PG_ARGISNULL(1) == PG_ARGISNULL(2))
 		rental_raise(missing_field, errmsg("give either percent or amount"), errfield("percent"));
