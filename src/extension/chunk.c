@@ -170,11 +170,18 @@ chunks_find(Chunks *chunks, const pg_uuid_t *product_id, const pg_uuid_t *locati
 typedef struct Reading
 {
 	const Period *window;
-	TimestampTz	  done;		/* everything before is read */
-	Timeline	 *capacity; /* of the head, when known */
+	TimestampTz	  done; /* everything before is read */
 	PieceReader	  reader;
 	void		 *arg;
 } Reading;
+
+/* A chunk that was found on the way */
+typedef struct FoundChunk
+{
+	Period		extent;
+	TimestampTz holds_until;
+	Timeline   *free;
+} FoundChunk;
 
 /* read_piece hands on [done, end) of a timeline; false to stop. */
 static bool
@@ -214,54 +221,80 @@ chunk_reader_close(ChunkReader *reader)
 	pfree(reader);
 }
 
+static Timeline *
+slot_free_copy(TupleTableSlot *slot)
+{
+	return (Timeline *) PG_DETOAST_DATUM_COPY(column(slot, COL_FREE));
+}
+
 /*
  * chunk_read hands the timeline of a product at a location to a reader, piece
  * by piece in order of time, so that the pieces cover the window. It returns
  * false if the product is not kept there.
+ *
+ * One scan, backward from the end of the window, finds the chunks; nearly
+ * always that is one. The head is needed only for a stretch without a chunk.
  */
 bool
 chunk_read(ChunkReader *chunks, const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window,
 		   PieceReader look, void *arg)
 {
-	Reading		  reading = {window, window->start, NULL, look, arg};
-	ScanKeyData	  keys[4];
-	IndexScanDesc scan;
+	Reading		  reading = {window, window->start, look, arg};
+	FoundChunk	  first;
+	FoundChunk	 *found = &first;
+	Timeline	 *capacity = NULL;
+	int			  room = 1;
+	int			  n = 0;
 	bool		  go_on = true;
+	ScanKeyData	  keys[3];
+	IndexScanDesc scan;
 
-	if (!chunks_find(chunks, product_id, location_id, window->start))
-		return false;
-	if (slot_is_head(chunks->slot))
-		reading.capacity = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks->slot, COL_FREE));
-	else if (slot_upper(chunks->slot) > window->start)
-		go_on = read_piece(&reading, slot_upper(chunks->slot), slot_free(chunks->slot),
-						   DatumGetTimestampTz(column(chunks->slot, COL_HOLDS_UNTIL)));
-	if (!go_on || reading.done >= window->end)
-		return true;
-
-	/* more chunks may follow, with gaps before, between and after them */
-	if (reading.capacity == NULL)
-	{
-		if (!chunks_find(chunks, product_id, location_id, DT_NOBEGIN))
-			elog(ERROR, "a timeline without a head");
-		reading.capacity = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks->slot, COL_FREE));
-	}
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(product_id));
 	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(location_id));
-	ScanKeyInit(&keys[2], 3, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(reading.done));
-	ScanKeyInit(&keys[3], 3, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, TimestampTzGetDatum(window->end));
-	scan = index_beginscan(chunks->table, chunks->index, chunks->snapshot, 4, 0);
-	index_rescan(scan, keys, 4, NULL, 0);
-	while (go_on && index_getnext_slot(scan, ForwardScanDirection, chunks->slot))
+	ScanKeyInit(&keys[2], 3, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, TimestampTzGetDatum(window->end));
+	scan = index_beginscan(chunks->table, chunks->index, chunks->snapshot, 3, 0);
+	index_rescan(scan, keys, 3, NULL, 0);
+	while (go_on && index_getnext_slot(scan, BackwardScanDirection, chunks->slot))
 	{
 		if (slot_is_head(chunks->slot))
-			continue;
-		go_on = read_piece(&reading, slot_lower(chunks->slot), reading.capacity, DT_NOEND) &&
-				read_piece(&reading, slot_upper(chunks->slot), slot_free(chunks->slot),
-						   DatumGetTimestampTz(column(chunks->slot, COL_HOLDS_UNTIL)));
+		{
+			capacity = slot_free_copy(chunks->slot);
+			break;
+		}
+		if (n == room)
+		{
+			FoundChunk *more = palloc(4 * room * sizeof(FoundChunk));
+
+			memcpy(more, found, n * sizeof(FoundChunk));
+			found = more;
+			room *= 4;
+		}
+		found[n++] = (FoundChunk){{slot_lower(chunks->slot), slot_upper(chunks->slot)},
+								  DatumGetTimestampTz(column(chunks->slot, COL_HOLDS_UNTIL)),
+								  slot_free_copy(chunks->slot)};
+		go_on = found[n - 1].extent.start > window->start;
 	}
 	index_endscan(scan);
-	if (go_on)
-		read_piece(&reading, window->end, reading.capacity, DT_NOEND);
+	if (n == 0 && capacity == NULL)
+		return false;
+
+	for (go_on = true; go_on && reading.done < window->end; n--)
+	{
+		const FoundChunk *next = n > 0 ? &found[n - 1] : NULL;
+
+		if (next == NULL || next->extent.start > reading.done)
+		{
+			if (capacity == NULL)
+			{
+				if (!chunks_find(chunks, product_id, location_id, DT_NOBEGIN))
+					elog(ERROR, "a timeline without a head");
+				capacity = slot_free_copy(chunks->slot);
+			}
+			go_on = read_piece(&reading, next ? next->extent.start : window->end, capacity, DT_NOEND);
+		}
+		if (next != NULL && go_on)
+			go_on = read_piece(&reading, next->extent.end, next->free, next->holds_until);
+	}
 	return true;
 }
 

@@ -641,23 +641,21 @@ PLAN(
 	rebuild_lock,
 	"LOCK TABLE rental.stock, rental.units, rental.blackouts, rental.reservations, rental.timelines IN SHARE ROW EXCLUSIVE MODE", );
 PLAN(rebuild_clear, "DELETE FROM rental.timelines", );
+/* In the order of the key, so that a product's rows lie side by side and the index is as small as it can be. */
 PLAN(
-	rebuild_heads,
-	"INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, level, free) "
-	"SELECT product_id, location_id, '-infinity', vendor_id, '-infinity', rental.timeline_level(capacity), capacity FROM ("
-	" SELECT product_id, location_id, vendor_id, rental.timeline_zero(rental.timeline_agg(period, quantity), "
-	"  range_agg(period) FILTER (WHERE closed)) AS capacity"
-	" FROM rental.stock_capacity GROUP BY product_id, location_id, vendor_id) h", );
-PLAN(
-	rebuild_chunks,
+	rebuild_fill,
 	"INSERT INTO rental.timelines (product_id, location_id, lower, vendor_id, upper, holds_until, level, free) "
-	"SELECT h.product_id, h.location_id, c.lower, h.vendor_id, c.upper, COALESCE(CASE WHEN t.holds THEN ("
-	"  SELECT min(r.expires_at) FROM rental.reservations r WHERE r.product_id = h.product_id AND r.location_id = h.location_id "
-	"  AND r.state = 'hold' AND r.expires_at IS NOT NULL AND r.blocked && tstzrange(c.lower, c.upper)) END, 'infinity'), rental.timeline_level(c.chunk), c.chunk "
-	"FROM (SELECT product_id, location_id, rental.timeline_agg(blocked, -quantity) AS taken, bool_or(state = 'hold') AS holds "
-	" FROM rental.reservations WHERE state <> 'released' AND NOT upper_inf(blocked) GROUP BY product_id, location_id) t "
-	"JOIN rental.timelines h ON h.product_id = t.product_id AND h.location_id = t.location_id AND h.lower = '-infinity', "
-	"LATERAL rental.timeline_chunks(h.free, rental.timeline_merge(h.free, t.taken)) c", );
+	"SELECT k.product_id, k.location_id, c.lower, k.vendor_id, c.upper, c.holds_until, rental.timeline_level(c.free), c.free FROM ("
+	" SELECT h.*, t.taken, t.holds FROM (SELECT product_id, location_id, vendor_id, rental.timeline_zero(rental.timeline_agg(period, quantity), "
+	"  range_agg(period) FILTER (WHERE closed)) AS capacity FROM rental.stock_capacity GROUP BY product_id, location_id, vendor_id) h "
+	" LEFT JOIN (SELECT product_id, location_id, rental.timeline_agg(blocked, -quantity) AS taken, bool_or(state = 'hold') AS holds "
+	"  FROM rental.reservations WHERE state <> 'released' AND NOT upper_inf(blocked) GROUP BY product_id, location_id) t "
+	" ON t.product_id = h.product_id AND t.location_id = h.location_id ORDER BY h.product_id, h.location_id) k, LATERAL ("
+	" SELECT '-infinity'::timestamptz AS lower, '-infinity'::timestamptz AS upper, 'infinity'::timestamptz AS holds_until, k.capacity AS free "
+	" UNION ALL SELECT s.lower, s.upper, COALESCE(CASE WHEN k.holds THEN (SELECT min(r.expires_at) FROM rental.reservations r "
+	"  WHERE r.product_id = k.product_id AND r.location_id = k.location_id AND r.state = 'hold' AND r.expires_at IS NOT NULL "
+	"  AND r.blocked && tstzrange(s.lower, s.upper)) END, 'infinity'), s.chunk "
+	" FROM rental.timeline_chunks(k.capacity, rental.timeline_merge(k.capacity, k.taken)) s) c", );
 
 /* stock_rebuild() -> number of rows written */
 PG_FUNCTION_INFO_V1(stock_rebuild);
@@ -670,8 +668,7 @@ stock_rebuild(PG_FUNCTION_ARGS)
 	plan_open();
 	plan_execute(&rebuild_lock, NULL, 0, false);
 	plan_execute(&rebuild_clear, NULL, 0, false);
-	rows = plan_execute(&rebuild_heads, NULL, 0, false);
-	rows += plan_execute(&rebuild_chunks, NULL, 0, false);
+	rows = plan_execute(&rebuild_fill, NULL, 0, false);
 	plan_close();
 	PG_RETURN_INT64(rows);
 }
