@@ -87,7 +87,7 @@ COMMENT ON COLUMN endpoint.upload_bytes IS 'how large the file may be; null: as 
 COMMENT ON COLUMN endpoint.download IS 'the answer is a file: the function returns a file_view';
 COMMENT ON COLUMN endpoint.builtin IS 'made by the extension, so not part of a dump';
 
--- Numbers that people read, without gaps within a series
+-- Numbers that people read
 
 CREATE TABLE number_series (
 	vendor_id uuid NOT NULL,
@@ -97,4 +97,4 @@ CREATE TABLE number_series (
 	PRIMARY KEY (vendor_id, series, year)
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE number_series IS
-	'The last number given out in each vendor''s series and year. The row lock is held to the end of the transaction, so a number is used if and only if its transaction commits: no gaps.';
+	'The last number given out in each vendor''s series and year. Of invoices the row lock is held to the end of the transaction, so a number is used if and only if its transaction commits: no gaps. Orders count in place and wait for nobody: one that fails leaves a gap.';

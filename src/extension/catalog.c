@@ -12,6 +12,7 @@
 #include "commands/trigger.h"
 #include "errors.h"
 #include "funcapi.h"
+#include "lookup.h"
 #include "plan.h"
 #include "rates.h"
 #include "request.h"
@@ -28,19 +29,14 @@ enum
 	CATEGORY_PARENT
 };
 
-/* From PRODUCT_PRICING on what pricing.c reads, in the order of its columns there */
-PLAN(
-	product_load_plan,
-	"SELECT p.vendor_id, p.name, p.tracking = 'serialised', p.is_active, p.buffer_before, p.buffer_after, "
-	"v.currency, v.time_zone, v.hold_time, p.kind = 'sale', p.tracking = 'kit', p.assignment = 'order', v.minimum_notice, v.is_active, "
-	"r.strategy, r.unit = 'hour', r.counting = 'calendar', r.leeway, r.weekend_as_day, r.tiers, r.days, r.amount, r.extra_day, r.factors, "
-	"r.extra_percent, r.minimum, r.shortest, r.longest, r.deposit, r.waiver_exempt, p.category_id, "
-	"EXISTS (SELECT FROM rental.price_rules x WHERE x.vendor_id = p.vendor_id), "
-	"EXISTS (SELECT FROM rental.tax_rates x WHERE x.vendor_id = p.vendor_id), s.deposit, s.deposit_percent, s.waiver_percent "
-	"FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id "
-	"LEFT JOIN rental.product_rates r ON r.product_id = p.id AND r.vendor_id = p.vendor_id "
-	"LEFT JOIN rental.price_settings s ON s.vendor_id = p.vendor_id WHERE p.id = $1",
-	UUIDOID);
+LOOKUP(product_by_id, "products", NULL, "vendor_id", "name", "tracking", "is_active", "buffer_before", "buffer_after",
+	   "kind", "assignment", "category_id");
+LOOKUP(vendor_by_id, "vendors", NULL, "currency", "time_zone", "hold_time", "minimum_notice", "is_active");
+/* these in the order of the values that pricing.c reads */
+LOOKUP(rate_by_product, "product_rates", NULL, "strategy", "unit", "counting", "leeway", "weekend_as_day", "tiers",
+	   "days", "amount", "extra_day", "factors", "extra_percent", "minimum", "shortest", "longest", "deposit",
+	   "waiver_exempt");
+LOOKUP(settings_by_vendor, "price_settings", NULL, "deposit", "deposit_percent", "waiver_percent");
 PLAN(product_row, "SELECT v FROM rental.product_view v WHERE v.id = $1", UUIDOID);
 PLAN(
 	product_insert,
@@ -147,28 +143,59 @@ static PagePlans all_available_pages = {
 		AVAILABLE_FILTERS),
 };
 
+static bool
+text_is(NullableDatum value, const char *word)
+{
+	text *is = DatumGetTextPP(value.value);
+
+	return VARSIZE_ANY_EXHDR(is) == strlen(word) && memcmp(VARDATA_ANY(is), word, strlen(word)) == 0;
+}
+
+/* pricing_read reads what only the price of a product depends on; it is null where the product has no rate. */
+static void
+pricing_read(Product *product, NullableDatum category_id)
+{
+	NullableDatum *values = product->pricing;
+	int			   i;
+
+	for (i = 0; i < PRODUCT_PRICING; i++)
+		values[i] = NULLVALUE;
+	if (lookup_row(&rate_by_product, &product->id, &product->vendor_id, values))
+	{
+		values[1] = VALUE(BoolGetDatum(text_is(values[1], "hour")));
+		values[2] = VALUE(BoolGetDatum(text_is(values[2], "calendar")));
+	}
+	values[16] = category_id;
+	lookup_row(&settings_by_vendor, &product->vendor_id, NULL, &values[17]);
+}
+
 /* product_find must be called between plan_open and plan_close, which the result does not outlive. */
 bool
 product_find(const pg_uuid_t *id, Product *product)
 {
-	if (plan_read(&product_load_plan, VALUE(UUIDPGetDatum(id))) == 0)
+	NullableDatum values[9];
+	NullableDatum vendor[5];
+
+	if (!lookup_row(&product_by_id, id, NULL, values))
 		return false;
 	product->id = *id;
-	product->vendor_id = *DatumGetUUIDP(plan_datum(0, 1));
-	product->name = plan_text(0, 2);
-	product->serialised = DatumGetBool(plan_datum(0, 3));
-	product->is_active = DatumGetBool(plan_datum(0, 4));
-	product->buffer_before = plan_datum(0, 5);
-	product->buffer_after = plan_datum(0, 6);
-	product->currency = plan_text(0, 7);
-	product->time_zone = plan_text(0, 8);
-	product->hold_time = plan_datum(0, 9);
-	product->is_sale = DatumGetBool(plan_datum(0, 10));
-	product->is_kit = DatumGetBool(plan_datum(0, 11));
-	product->assigns_at_once = DatumGetBool(plan_datum(0, 12));
-	product->minimum_notice = plan_datum(0, 13);
-	product->vendor_is_active = DatumGetBool(plan_datum(0, 14));
-	product->pricing = SPI_tuptable;
+	product->vendor_id = *DatumGetUUIDP(values[0].value);
+	product->name = TextDatumGetCString(values[1].value);
+	product->serialised = text_is(values[2], "serialised");
+	product->is_kit = text_is(values[2], "kit");
+	product->is_active = DatumGetBool(values[3].value);
+	product->buffer_before = values[4].value;
+	product->buffer_after = values[5].value;
+	product->is_sale = text_is(values[6], "sale");
+	product->assigns_at_once = text_is(values[7], "order");
+	if (!lookup_row(&vendor_by_id, &product->vendor_id, NULL, vendor))
+		elog(ERROR, "a product without its vendor");
+	product->currency = TextDatumGetCString(vendor[0].value);
+	product->time_zone = TextDatumGetCString(vendor[1].value);
+	product->hold_time = vendor[2].value;
+	product->minimum_notice = vendor[3].value;
+	product->vendor_is_active = DatumGetBool(vendor[4].value);
+	pricing_read(product, values[8]);
 	return true;
 }
 

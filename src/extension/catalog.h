@@ -7,33 +7,32 @@
 
 #include "period.h"
 
+/*
+ * How many values of a product only pricing.c reads: those of product_rates
+ * from its strategy on, category_id, and its vendor's price_settings.
+ */
+#define PRODUCT_PRICING 20
+
 /* A product with its vendor's settings */
 typedef struct Product
 {
-	pg_uuid_t					id;
-	pg_uuid_t					vendor_id;
-	const char				   *name;
-	bool						serialised;
-	bool						is_active;
-	Datum						buffer_before; /* Interval */
-	Datum						buffer_after;
-	const char				   *currency;
-	const char				   *time_zone;
-	Datum						hold_time;		/* Interval */
-	Datum						minimum_notice; /* Interval */
-	bool						vendor_is_active;
-	bool						is_sale;
-	bool						is_kit;
-	bool						assigns_at_once;
-	const struct SPITupleTable *pricing; /* the row it was read from, for pricing.c: columns from PRODUCT_PRICING on */
+	pg_uuid_t	  id;
+	pg_uuid_t	  vendor_id;
+	const char	 *name;
+	bool		  serialised;
+	bool		  is_active;
+	Datum		  buffer_before; /* Interval */
+	Datum		  buffer_after;
+	const char	 *currency;
+	const char	 *time_zone;
+	Datum		  hold_time;	  /* Interval */
+	Datum		  minimum_notice; /* Interval */
+	bool		  vendor_is_active;
+	bool		  is_sale;
+	bool		  is_kit;
+	bool		  assigns_at_once;
+	NullableDatum pricing[PRODUCT_PRICING]; /* for pricing.c */
 } Product;
-
-/*
- * The columns of a product's row that pricing.c reads: those of product_rates
- * from its strategy on, category_id, whether the vendor has rules and taxes,
- * and its price_settings.
- */
-#define PRODUCT_PRICING 15
 
 /* What a kit is made of */
 typedef struct Component

@@ -39,18 +39,15 @@
 #define TAGS_MOST	   1000 /* more changes in one transaction make caches forget everything */
 #define PURGE_ROWS	   "20"
 
-PLAN(claim_insert,
-	 "INSERT INTO rental.idempotency_keys (caller, key, fingerprint, created_at) VALUES ($1, $2, $3, $4) "
-	 "ON CONFLICT (caller, key) DO NOTHING",
-	 TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(
+	claim_keep,
+	"INSERT INTO rental.idempotency_keys (caller, key, fingerprint, created_at, status, body, headers) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID);
 PLAN(
 	claim_read,
 	"SELECT fingerprint, status, body, headers, created_at < $3 FROM rental.idempotency_keys WHERE caller = $1 AND key = $2",
 	TEXTOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(claim_drop, "DELETE FROM rental.idempotency_keys WHERE caller = $1 AND key = $2", TEXTOID, TEXTOID);
-PLAN(claim_finish,
-	 "UPDATE rental.idempotency_keys SET status = $3, body = $4, headers = $5 WHERE caller = $1 AND key = $2", TEXTOID,
-	 TEXTOID, INT4OID, TEXTOID, TEXTOID);
 PLAN(claim_purge,
 	 "DELETE FROM rental.idempotency_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM rental.idempotency_keys "
 	 "WHERE created_at < $1 ORDER BY created_at LIMIT " PURGE_ROWS " FOR UPDATE SKIP LOCKED))",
@@ -76,6 +73,8 @@ typedef struct Claim
 	bool			   secret;
 	char			  *caller;
 	char			  *key;
+	char			  *fingerprint;
+	TimestampTz		   at;
 	char			  *body; /* or NULL */
 	char			  *headers;
 } Claim;
@@ -155,6 +154,8 @@ request_claim(PG_FUNCTION_ARGS)
 	claim->lxid = MyProc->lxid;
 	claim->caller = MemoryContextStrdup(TopTransactionContext, caller);
 	claim->key = MemoryContextStrdup(TopTransactionContext, key);
+	claim->fingerprint = MemoryContextStrdup(TopTransactionContext, fingerprint);
+	claim->at = now;
 
 	plan_open();
 	plan_run(&claim_purge, VALUE(expired));
@@ -171,9 +172,6 @@ request_claim(PG_FUNCTION_ARGS)
 			claim->headers = value_or_null(0, 4);
 		}
 	}
-	if (!claim->replay && plan_run(&claim_insert, VALUE(caller_datum), VALUE(key_datum),
-								   VALUE(CStringGetTextDatum(fingerprint)), VALUE(TimestampTzGetDatum(now))) == 0)
-		rental_raise(idempotency_conflict, errmsg("a request with this Idempotency-Key is under way"));
 	plan_close();
 	PG_RETURN_BOOL(!claim->replay);
 }
@@ -233,8 +231,6 @@ Datum
 response_headers_kept(PG_FUNCTION_ARGS)
 {
 	Claim *state = claim_state();
-	Datum  caller;
-	Datum  key;
 	char  *headers;
 
 	if (state == NULL)
@@ -246,16 +242,16 @@ response_headers_kept(PG_FUNCTION_ARGS)
 	headers = response_headers_text();
 	if (has_header(headers, "claims:") || has_header(headers, "refused:"))
 		state->secret = true;
-	caller = CStringGetTextDatum(state->caller);
-	key = CStringGetTextDatum(state->key);
-	plan_open();
-	if (state->secret)
-		plan_run(&claim_drop, VALUE(caller), VALUE(key));
-	else
-		plan_run(&claim_finish, VALUE(caller), VALUE(key), VALUE(PG_GETARG_DATUM(0)),
+	if (!state->secret)
+	{
+		plan_open();
+		plan_run(&claim_keep, VALUE(CStringGetTextDatum(state->caller)), VALUE(CStringGetTextDatum(state->key)),
+				 VALUE(CStringGetTextDatum(state->fingerprint)), VALUE(TimestampTzGetDatum(state->at)),
+				 VALUE(PG_GETARG_DATUM(0)),
 				 VALUE_OR_NULL(state->body ? CStringGetTextDatum(state->body) : (Datum) 0, state->body == NULL),
 				 VALUE_OR_NULL(headers ? CStringGetTextDatum(headers) : (Datum) 0, headers == NULL));
-	plan_close();
+		plan_close();
+	}
 	headers = response_headers_finish(headers);
 	if (headers == NULL)
 		PG_RETURN_NULL();

@@ -372,7 +372,7 @@ order_make(const OrderRequest *request)
 	order.total = amount_add(amounts.total, fee);
 	if (!request->is_draft)
 		expires_at = time_after(now, product->hold_time);
-	number = number_next(&order.vendor_id, "ORD", period_year(now, period_zone(product->time_zone)));
+	number = number_draw(&order.vendor_id, "ORD", period_year(now, period_zone(product->time_zone)));
 	plan_run(&order_insert, VALUE(UUIDPGetDatum(&order.id)), VALUE(UUIDPGetDatum(&order.vendor_id)),
 			 VALUE(CStringGetTextDatum(number)), VALUE(UUIDPGetDatum(request->customer_id)),
 			 VALUE(CStringGetTextDatum(request->is_draft ? "draft" : "pending")),

@@ -11,6 +11,7 @@
 #include "actor.h"
 #include "amount.h"
 #include "errors.h"
+#include "lookup.h"
 #include "period.h"
 #include "plan.h"
 #include "request.h"
@@ -20,11 +21,8 @@
 #define CANCELLATION_MOST_STEPS 20
 #define CANCELLATION_MOST_HOURS 8784
 
-PLAN(
-	policy_of,
-	"SELECT confirmation = 'auto', payment = 'before_confirmation', early_return = 'prorate', delivers, quote_days, delivery_fee, "
-	"NULLIF(cancellation, '[]'), terms_version FROM rental.order_policies WHERE vendor_id = $1",
-	UUIDOID);
+LOOKUP(policy_of, "order_policies", NULL, "confirmation", "payment", "early_return", "delivers", "quote_days",
+	   "delivery_fee", "cancellation", "terms_version");
 PLAN(policy_row, "SELECT v FROM rental.order_policy_view v WHERE v.vendor_id = $1", UUIDOID);
 PLAN(vendor_currency, "SELECT currency FROM rental.vendors WHERE id = $1", UUIDOID);
 PLAN(terms_insert,
@@ -61,22 +59,23 @@ text_or_null(const char *text)
 void
 policy_load(const pg_uuid_t *vendor_id, Policy *policy)
 {
-	NullableDatum steps;
+	NullableDatum values[8];
 
 	memset(policy, 0, sizeof(*policy));
 	policy->quote_days = 14;
 	policy->delivery_fee = amount_zero();
-	if (plan_read(&policy_of, VALUE(UUIDPGetDatum(vendor_id))) == 0)
+	if (!lookup_row(&policy_of, vendor_id, NULL, values))
 		return;
-	policy->auto_confirm = DatumGetBool(plan_datum(0, 1));
-	policy->pay_first = DatumGetBool(plan_datum(0, 2));
-	policy->prorates = DatumGetBool(plan_datum(0, 3));
-	policy->delivers = DatumGetBool(plan_datum(0, 4));
-	policy->quote_days = DatumGetInt32(plan_datum(0, 5));
-	policy->delivery_fee = plan_datum(0, 6);
-	steps = plan_value(0, 7);
-	policy->cancellation = steps.isnull ? NULL : DatumGetJsonbP(steps.value);
-	policy->terms_version = plan_value(0, 8).isnull ? NULL : plan_text(0, 8);
+	policy->auto_confirm = strcmp(TextDatumGetCString(values[0].value), "auto") == 0;
+	policy->pay_first = strcmp(TextDatumGetCString(values[1].value), "before_confirmation") == 0;
+	policy->prorates = strcmp(TextDatumGetCString(values[2].value), "prorate") == 0;
+	policy->delivers = DatumGetBool(values[3].value);
+	policy->quote_days = DatumGetInt32(values[4].value);
+	policy->delivery_fee = values[5].value;
+	policy->cancellation = values[6].isnull ? NULL : DatumGetJsonbP(values[6].value);
+	if (policy->cancellation != NULL && JB_ROOT_COUNT(policy->cancellation) == 0)
+		policy->cancellation = NULL;
+	policy->terms_version = values[7].isnull ? NULL : TextDatumGetCString(values[7].value);
 }
 
 PG_FUNCTION_INFO_V1(order_policy_get);

@@ -15,6 +15,7 @@
 #include "catalog/pg_collation.h"
 #include "errors.h"
 #include "funcapi.h"
+#include "lookup.h"
 #include "plan.h"
 #include "request.h"
 #include "utils/array.h"
@@ -26,24 +27,12 @@
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 
-PLAN(
-	group_of,
-	"SELECT g.percent FROM rental.customer_group_members m JOIN rental.customer_groups g ON g.id = m.group_id AND g.vendor_id = m.vendor_id "
-	"WHERE m.user_id = $2 AND m.vendor_id = $1",
-	UUIDOID, UUIDOID);
-PLAN(rules_of,
-	 "SELECT kind, name, from_date, to_date, weekdays, percent, amount, priority, id FROM rental.price_rules "
-	 "WHERE vendor_id = $1 AND (product_id IS NULL OR product_id = $2) AND (category_id IS NULL OR category_id = $3) "
-	 "AND CASE WHEN kind = 'quantity' THEN min_quantity <= $4 AND COALESCE(max_quantity >= $4, true) "
-	 "ELSE COALESCE(from_date <= $6, true) AND COALESCE(to_date >= $5, true) END",
-	 UUIDOID, UUIDOID, UUIDOID, INT4OID, DATEOID, DATEOID);
-PLAN(
-	taxes_of,
-	"SELECT t.name, t.percent, t.is_inclusive FROM rental.tax_rates t WHERE t.vendor_id = $1 "
-	"AND CASE WHEN EXISTS (SELECT FROM rental.product_taxes x WHERE x.product_id = $2 AND x.vendor_id = $1) "
-	"THEN EXISTS (SELECT FROM rental.product_taxes x WHERE x.product_id = $2 AND x.vendor_id = $1 AND x.tax_rate_id = t.id) "
-	"ELSE t.is_default END ORDER BY t.id",
-	UUIDOID, UUIDOID);
+LOOKUP(group_of_member, "customer_group_members", NULL, "group_id");
+LOOKUP(group_by_id, "customer_groups", NULL, "percent");
+LOOKUP(rules_of, "price_rules", "price_rules_vendor_id_idx", "kind", "name", "from_date", "to_date", "weekdays",
+	   "percent", "amount", "priority", "id", "product_id", "category_id", "min_quantity", "max_quantity");
+LOOKUP(taxes_of, "tax_rates", "tax_rates_vendor_id_idx", "id", "name", "percent", "is_inclusive", "is_default");
+LOOKUP(taxes_of_product, "product_taxes", NULL, "tax_rate_id");
 PLAN(
 	coupon_of,
 	"SELECT id, percent, amount, minimum, product_ids, category_ids, is_active AND COALESCE(starts_at <= $3, true) AND COALESCE(ends_at > $3, true), "
@@ -70,10 +59,10 @@ PLAN(
 	"SELECT late_free, late_deducts_free, late_per_day, late_per_hour, late_steps, late_cap FROM rental.price_settings WHERE vendor_id = $1",
 	UUIDOID);
 
-/* The columns of a product's row, in the order of catalog.c */
+/* What catalog.c reads of a product for its price, in that order */
 enum
 {
-	COL_STRATEGY = PRODUCT_PRICING,
+	COL_STRATEGY,
 	COL_BY_HOUR,
 	COL_BY_CALENDAR,
 	COL_LEEWAY,
@@ -90,8 +79,6 @@ enum
 	COL_DEPOSIT,
 	COL_EXEMPT,
 	COL_CATEGORY,
-	COL_HAS_RULES,
-	COL_HAS_TAXES,
 	COL_VENDOR_DEPOSIT,
 	COL_DEPOSIT_PERCENT,
 	COL_WAIVER_PERCENT
@@ -100,14 +87,12 @@ enum
 static NullableDatum
 priced(const Product *product, int column)
 {
-	return plan_value_of((SPITupleTable *) product->pricing, 0, column);
+	return product->pricing[column];
 }
 
 /* What a vendor's pricing needs beside the rates */
 typedef struct VendorPricing
 {
-	bool  has_rules;
-	bool  has_taxes;
 	int64 group_percent; /* millionths */
 	int64 waiver_percent;
 } VendorPricing;
@@ -250,9 +235,9 @@ typedef struct QuantityStep
 /* A rule's place among others: the highest priority first, of equal ones the newest */
 typedef struct RuleRank
 {
-	int32	  priority;
-	pg_uuid_t id;
-	uint64	  row;
+	int32				 priority;
+	pg_uuid_t			 id;
+	const NullableDatum *rule;
 } RuleRank;
 
 static int
@@ -288,48 +273,92 @@ julian(NullableDatum date, int32 otherwise)
 	return date.isnull ? otherwise : DatumGetDateADT(date.value) + POSTGRES_EPOCH_JDATE;
 }
 
+/* The columns of rules_of */
+enum
+{
+	RULE_KIND,
+	RULE_NAME,
+	RULE_FROM,
+	RULE_TO,
+	RULE_WEEKDAYS,
+	RULE_PERCENT,
+	RULE_AMOUNT,
+	RULE_PRIORITY,
+	RULE_ID,
+	RULE_PRODUCT,
+	RULE_CATEGORY,
+	RULE_MIN_QUANTITY,
+	RULE_MAX_QUANTITY,
+	RULE_COLUMNS
+};
+
+static bool
+rule_is_quantity(const NullableDatum *rule)
+{
+	return *VARDATA_ANY(DatumGetTextPP(rule[RULE_KIND].value)) == 'q';
+}
+
+/* rule_applies tells whether a rule may change the price of an item that touches some dates. */
+static bool
+rule_applies(const NullableDatum *rule, const PriceItem *item, int32 first, int32 last)
+{
+	if (!rule[RULE_PRODUCT].isnull && !uuid_equal(DatumGetUUIDP(rule[RULE_PRODUCT].value), &item->product->id))
+		return false;
+	if (!rule[RULE_CATEGORY].isnull &&
+		!(item->has_category && uuid_equal(DatumGetUUIDP(rule[RULE_CATEGORY].value), &item->category_id)))
+		return false;
+	if (rule_is_quantity(rule))
+		return DatumGetInt32(rule[RULE_MIN_QUANTITY].value) <= item->quantity &&
+			   (rule[RULE_MAX_QUANTITY].isnull || DatumGetInt32(rule[RULE_MAX_QUANTITY].value) >= item->quantity);
+	return julian(rule[RULE_FROM], PG_INT32_MIN) <= last && julian(rule[RULE_TO], PG_INT32_MAX) >= first;
+}
+
 /* rules_read finds the seasons and the step of quantity that may apply to an item. */
 static int
 rules_read(const PriceItem *item, pg_tz *zone, Season **seasons, QuantityStep *step)
 {
-	ChargedUnits touched = charge_units(&(Rate){.by_calendar = true}, &item->period, zone);
-	int			 nseasons = 0;
-	RuleRank	*ranks;
-	uint64		 n;
-	uint64		 i;
-	uint64		 k;
+	NullableDatum *rules;
+	int			   n = lookup_rows(&rules_of, &item->product->vendor_id, NULL, PG_INT32_MAX, &rules);
+	ChargedUnits   touched;
+	RuleRank	  *ranks;
+	int			   nseasons = 0;
+	int			   nranks = 0;
+	int			   i;
 
-	n = plan_read(&rules_of, VALUE(UUIDPGetDatum(&item->product->vendor_id)), VALUE(UUIDPGetDatum(&item->product->id)),
-				  VALUE_OR_NULL(UUIDPGetDatum(&item->category_id), !item->has_category),
-				  VALUE(Int32GetDatum(item->quantity)), VALUE(DateADTGetDatum(touched.dates[0] - POSTGRES_EPOCH_JDATE)),
-				  VALUE(DateADTGetDatum(touched.dates[touched.count - 1] - POSTGRES_EPOCH_JDATE)));
-	*seasons = palloc(Max(n, 1) * sizeof(Season));
-	ranks = palloc(Max(n, 1) * sizeof(RuleRank));
+	if (n == 0)
+		return 0;
+	touched = charge_units(&(Rate){.by_calendar = true}, &item->period, zone);
+	ranks = palloc(n * sizeof(RuleRank));
 	for (i = 0; i < n; i++)
-		ranks[i] = (RuleRank){DatumGetInt32(plan_datum(i, 8)), *DatumGetUUIDP(plan_datum(i, 9)), i};
-	qsort(ranks, n, sizeof(RuleRank), compare_ranks);
-	for (k = 0; k < n; k++)
 	{
-		NullableDatum percent;
-		NullableDatum amount;
+		const NullableDatum *rule = &rules[i * RULE_COLUMNS];
 
-		i = ranks[k].row;
-		percent = plan_value(i, 6);
-		amount = plan_value(i, 7);
-		if (strcmp(plan_text(i, 1), "quantity") == 0)
+		if (rule_applies(rule, item, touched.dates[0], touched.dates[touched.count - 1]))
+			ranks[nranks++] =
+				(RuleRank){DatumGetInt32(rule[RULE_PRIORITY].value), *DatumGetUUIDP(rule[RULE_ID].value), rule};
+	}
+	qsort(ranks, nranks, sizeof(RuleRank), compare_ranks);
+	*seasons = palloc(Max(nranks, 1) * sizeof(Season));
+	for (i = 0; i < nranks; i++)
+	{
+		const NullableDatum *rule = ranks[i].rule;
+		NullableDatum		 percent = rule[RULE_PERCENT];
+		char				*name = TextDatumGetCString(rule[RULE_NAME].value);
+
+		if (rule_is_quantity(rule))
 		{
 			if (step->name == NULL)
-				*step = (QuantityStep){plan_text(i, 2), millionths(percent.value)};
+				*step = (QuantityStep){name, millionths(percent.value)};
 			continue;
 		}
 		(*seasons)[nseasons++] = (Season){
-			.name = plan_text(i, 2),
-			.from_date = julian(plan_value(i, 3), PG_INT32_MIN),
-			.to_date = julian(plan_value(i, 4), PG_INT32_MAX),
-			.weekdays = weekdays_mask(plan_value(i, 5)),
+			.name = name,
+			.from_date = julian(rule[RULE_FROM], PG_INT32_MIN),
+			.to_date = julian(rule[RULE_TO], PG_INT32_MAX),
+			.weekdays = weekdays_mask(rule[RULE_WEEKDAYS]),
 			.is_amount = percent.isnull,
 			.percent = percent.isnull ? 0 : millionths(percent.value),
-			.amount = percent.isnull ? amount_minor(amount.value, item->product->currency) : 0,
+			.amount = percent.isnull ? amount_minor(rule[RULE_AMOUNT].value, item->product->currency) : 0,
 		};
 	}
 	return nseasons;
@@ -337,7 +366,7 @@ rules_read(const PriceItem *item, pg_tz *zone, Season **seasons, QuantityStep *s
 
 /* item_charge finds what one piece of an item costs. */
 static void
-item_charge(PriceItem *item, const VendorPricing *vendor)
+item_charge(PriceItem *item)
 {
 	pg_tz		*zone = period_zone(item->product->time_zone);
 	QuantityStep step = {NULL, 0};
@@ -349,8 +378,7 @@ item_charge(PriceItem *item, const VendorPricing *vendor)
 	int128		 subtotal;
 
 	rate_read(item, &rate, &minimum);
-	if (vendor->has_rules)
-		nseasons = rules_read(item, zone, &seasons, &step);
+	nseasons = rules_read(item, zone, &seasons, &step);
 	if (item->product->is_sale)
 	{
 		/* what is sold is paid for once */
@@ -544,26 +572,69 @@ coupon_discount(PriceItem *items, int n, PriceOrder *order)
 
 /* Taxes */
 
+/* A tax, in the order of the columns of taxes_of */
+typedef struct Tax
+{
+	NullableDatum id;
+	NullableDatum name;
+	NullableDatum percent;
+	NullableDatum is_inclusive;
+	NullableDatum is_default;
+} Tax;
+
+static int
+compare_taxes(const void *a, const void *b)
+{
+	return memcmp(DatumGetUUIDP(((const Tax *) a)->id.value), DatumGetUUIDP(((const Tax *) b)->id.value), UUID_LEN);
+}
+
+/* taxes_read finds the taxes of a product: its own, or else the vendor's default ones, in the order of their ids. */
+static int
+taxes_read(const Product *product, Tax **taxes)
+{
+	int			   n = lookup_rows(&taxes_of, &product->vendor_id, NULL, PG_INT32_MAX, (NullableDatum **) taxes);
+	NullableDatum *own;
+	int			   nown = n == 0 ? 0 : lookup_rows(&taxes_of_product, &product->id, NULL, PG_INT32_MAX, &own);
+	int			   found = 0;
+	int			   i;
+	int			   j;
+
+	for (i = 0; i < n; i++)
+	{
+		const Tax *tax = &(*taxes)[i];
+		bool	   applies = nown == 0 && DatumGetBool(tax->is_default.value);
+
+		for (j = 0; j < nown; j++)
+			applies |= uuid_equal(DatumGetUUIDP(own[j].value), DatumGetUUIDP(tax->id.value));
+		if (applies)
+			(*taxes)[found++] = *tax;
+	}
+	if (found > 1)
+		qsort(*taxes, found, sizeof(Tax), compare_taxes);
+	return found;
+}
+
 static void
 item_taxes(PriceItem *item)
 {
-	Minor  net = item->subtotal - item->discount;
-	int64  included = MILLION;
-	uint64 n;
-	uint64 i;
+	Minor net = item->subtotal - item->discount;
+	int64 included = MILLION;
+	Tax	 *taxes;
+	int	  n = taxes_read(item->product, &taxes);
+	int	  i;
 
-	n = plan_read(&taxes_of, VALUE(UUIDPGetDatum(&item->product->vendor_id)), VALUE(UUIDPGetDatum(&item->product->id)));
 	for (i = 0; i < n; i++)
-		if (DatumGetBool(plan_datum(i, 3)))
-			included += millionths(plan_datum(i, 2));
+		if (DatumGetBool(taxes[i].is_inclusive.value))
+			included += millionths(taxes[i].percent.value);
 	for (i = 0; i < n; i++)
 	{
-		int64 percent = millionths(plan_datum(i, 2));
+		int64 percent = millionths(taxes[i].percent.value);
+		char *name = TextDatumGetCString(taxes[i].name.value);
 
-		if (DatumGetBool(plan_datum(i, 3)))
+		if (DatumGetBool(taxes[i].is_inclusive.value))
 			/* told, but no part of any sum: the price holds it already */
 			charge_explain(&item->charge, "tax",
-						   psprintf("holds %s %s", plan_text(i, 1),
+						   psprintf("holds %s %s", name,
 									amount_minor_text(charge_part(net, percent, included), item->product->currency)),
 						   0, 0);
 		else
@@ -571,7 +642,7 @@ item_taxes(PriceItem *item)
 			Minor tax = charge_scale(net, percent);
 
 			item->tax += tax;
-			charge_explain(&item->charge, "tax", plan_text(i, 1), 0, tax);
+			charge_explain(&item->charge, "tax", name, 0, tax);
 		}
 	}
 }
@@ -582,12 +653,12 @@ static VendorPricing
 vendor_read(const Product *product, const pg_uuid_t *customer_id)
 {
 	VendorPricing vendor = {0};
+	NullableDatum group;
+	NullableDatum percent;
 
-	vendor.has_rules = DatumGetBool(priced(product, COL_HAS_RULES).value);
-	vendor.has_taxes = DatumGetBool(priced(product, COL_HAS_TAXES).value);
-	if (customer_id != NULL &&
-		plan_read(&group_of, VALUE(UUIDPGetDatum(&product->vendor_id)), VALUE(UUIDPGetDatum(customer_id))) > 0)
-		vendor.group_percent = millionths(plan_datum(0, 1));
+	if (customer_id != NULL && lookup_row(&group_of_member, customer_id, &product->vendor_id, &group) &&
+		lookup_row(&group_by_id, DatumGetUUIDP(group.value), &product->vendor_id, &percent))
+		vendor.group_percent = millionths(percent.value);
 	if (!priced(product, COL_WAIVER_PERCENT).isnull)
 		vendor.waiver_percent = millionths(priced(product, COL_WAIVER_PERCENT).value);
 	return vendor;
@@ -608,7 +679,7 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 	order->has_coupon = false;
 	for (i = 0; i < n; i++)
 	{
-		item_charge(&items[i], &vendor);
+		item_charge(&items[i]);
 		if (vendor.group_percent > 0)
 			group_discount(&items[i], vendor.group_percent);
 	}
@@ -617,8 +688,7 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 	for (i = 0; i < n; i++)
 	{
 		items[i].tax = 0;
-		if (vendor.has_taxes)
-			item_taxes(&items[i]);
+		item_taxes(&items[i]);
 		items[i].total = items[i].subtotal - items[i].discount + items[i].tax;
 		order->subtotal += items[i].subtotal;
 		order->discount += items[i].discount;

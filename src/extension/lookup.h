@@ -1,0 +1,33 @@
+/*
+ * lookup.h
+ *	  Rows of a table by the first columns of an index, without the executor (see lookup.c).
+ *
+ *	  LOOKUP(vendor_by_id, "vendors", NULL, "currency", "time_zone");
+ *	  ...
+ *	  if (lookup_row(&vendor_by_id, id, NULL, values)) ... values[0] is the currency
+ */
+#ifndef RENTAL_LOOKUP_H
+#define RENTAL_LOOKUP_H
+
+#include "rental.h"
+
+#include "access/attnum.h"
+#include "utils/uuid.h"
+
+#define LOOKUP_MOST_COLUMNS 20
+
+typedef struct LookupTable
+{
+	const char *table;
+	const char *index;							  /* NULL: the primary key */
+	const char *columns[LOOKUP_MOST_COLUMNS + 1]; /* to read, up to a NULL */
+	AttrNumber	numbers[LOOKUP_MOST_COLUMNS];	  /* theirs, when last looked for */
+} LookupTable;
+
+#define LOOKUP(name, table, index, ...) static LookupTable name = {table, index, {__VA_ARGS__}, {0}}
+
+extern bool lookup_row(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, NullableDatum *values);
+extern int	lookup_rows(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, int most,
+						NullableDatum **values);
+
+#endif /* RENTAL_LOOKUP_H */
