@@ -37,13 +37,8 @@ PLAN(rules_of,
 	 "AND CASE WHEN kind = 'quantity' THEN min_quantity <= $4 AND COALESCE(max_quantity >= $4, true) "
 	 "ELSE COALESCE(from_date <= $6, true) AND COALESCE(to_date >= $5, true) END",
 	 UUIDOID, UUIDOID, UUIDOID, INT4OID, DATEOID, DATEOID);
-PLAN(
-	taxes_of,
-	"SELECT t.name, t.percent, t.is_inclusive FROM rental.tax_rates t WHERE t.vendor_id = $1 "
-	"AND CASE WHEN EXISTS (SELECT FROM rental.product_taxes x WHERE x.product_id = $2 AND x.vendor_id = $1) "
-	"THEN EXISTS (SELECT FROM rental.product_taxes x WHERE x.product_id = $2 AND x.vendor_id = $1 AND x.tax_rate_id = t.id) "
-	"ELSE t.is_default END ORDER BY t.id",
-	UUIDOID, UUIDOID);
+PLAN(taxes_of, "SELECT name, percent, is_inclusive FROM rental.taxes_of($1, $2, $3, $4)", UUIDOID, UUIDOID, UUIDOID,
+	 TIMESTAMPTZOID);
 PLAN(
 	coupon_of,
 	"SELECT id, percent, amount, minimum, product_ids, category_ids, is_active AND COALESCE(starts_at <= $3, true) AND COALESCE(ends_at > $3, true), "
@@ -545,14 +540,16 @@ coupon_discount(PriceItem *items, int n, PriceOrder *order)
 /* Taxes */
 
 static void
-item_taxes(PriceItem *item)
+item_taxes(PriceItem *item, const pg_uuid_t *customer_id)
 {
 	Minor  net = item->subtotal - item->discount;
 	int64  included = MILLION;
 	uint64 n;
 	uint64 i;
 
-	n = plan_read(&taxes_of, VALUE(UUIDPGetDatum(&item->product->vendor_id)), VALUE(UUIDPGetDatum(&item->product->id)));
+	n = plan_read(&taxes_of, VALUE(UUIDPGetDatum(&item->product->vendor_id)), VALUE(UUIDPGetDatum(&item->product->id)),
+				  VALUE_OR_NULL(UUIDPGetDatum(customer_id), customer_id == NULL),
+				  VALUE(TimestampTzGetDatum(item->period.start)));
 	for (i = 0; i < n; i++)
 		if (DatumGetBool(plan_datum(i, 3)))
 			included += millionths(plan_datum(i, 2));
@@ -618,7 +615,7 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 	{
 		items[i].tax = 0;
 		if (vendor.has_taxes)
-			item_taxes(&items[i]);
+			item_taxes(&items[i], order->customer_id);
 		items[i].total = items[i].subtotal - items[i].discount + items[i].tax;
 		order->subtotal += items[i].subtotal;
 		order->discount += items[i].discount;
