@@ -60,7 +60,7 @@ PLAN(lines_insert,
 	 "INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, kind, ref, description, quantity, unit_price, total, tax, start_at, end_at) "
 	 "SELECT (SELECT vendor_id FROM o), $2, row_number() OVER (ORDER BY array_position('{item,delivery,charge,cancellation}'::text[], kind), ref), "
 	 "kind, ref, COALESCE(d.description, b.description), COALESCE(d.quantity, 1), "
-	 "COALESCE(d.unit_price, -b.net), COALESCE(d.net, 0) - COALESCE(b.net, 0), COALESCE(d.tax, 0) - COALESCE(b.tax, 0), d.start_at, d.end_at "
+	 "COALESCE(d.unit_price, -b.net), COALESCE(d.net, 0) - COALESCE(b.net, 0), round(COALESCE(d.tax, 0) - COALESCE(b.tax, 0), rental.currency_exponent((SELECT currency FROM o))), d.start_at, d.end_at "
 	 "FROM due d FULL JOIN billed b USING (kind, ref) "
 	 "WHERE b.ref IS NULL OR COALESCE(d.net, 0) + COALESCE(d.tax, 0) <> b.net + b.tax",
 	 UUIDOID, UUIDOID, TIMESTAMPTZOID);
@@ -86,7 +86,7 @@ PLAN(taxes_unexplained,
 	 UUIDOID);
 PLAN(invoice_sum,
 	 "UPDATE rental.invoices n SET subtotal = l.net, tax = l.tax, total = l.net + l.tax, kind = CASE WHEN l.net + l.tax < 0 THEN 'credit_note' ELSE 'invoice' END, "
-	 "tax_included = (SELECT COALESCE(sum(t.tax), 0) FROM rental.invoice_taxes t WHERE t.invoice_id = $1 AND t.is_inclusive), "
+	 "tax_included = (SELECT round(COALESCE(sum(t.tax), 0), $2) FROM rental.invoice_taxes t WHERE t.invoice_id = $1 AND t.is_inclusive), "
 	 "period_start = l.start_at, period_end = l.end_at FROM (SELECT round(COALESCE(sum(total), 0), $2) AS net, round(COALESCE(sum(tax), 0), $2) AS tax, "
 	 " min(start_at) AS start_at, LEAST(max(end_at), $3) AS end_at FROM rental.invoice_lines WHERE invoice_id = $1) l WHERE n.id = $1",
 	 UUIDOID, INT4OID, TIMESTAMPTZOID);
@@ -343,7 +343,7 @@ invoice_lock_own(NullableDatum id, Order *order)
 	NullableDatum order_id;
 
 	request_required(id, "invoice_id");
-	if (plan_read(&invoice_row, id) == 0 ||
+	if (plan_run(&invoice_row, id) == 0 ||
 		!actor_may_see(DatumGetUUIDP(plan_datum(0, 2)), DatumGetUUIDP(plan_datum(0, 3))) ||
 		(strcmp(plan_text(0, 4), "draft") == 0 && !actor_serves(actor_current(), DatumGetUUIDP(plan_datum(0, 3)))))
 		rental_raise(not_found, errmsg("no such invoice"));

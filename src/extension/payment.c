@@ -194,7 +194,7 @@ static void
 payment_lock_own(NullableDatum id, Order *order, Payment *payment)
 {
 	request_required(id, "payment_id");
-	if (plan_read(&payment_row, id) == 0 ||
+	if (plan_run(&payment_row, id) == 0 ||
 		!actor_may_see(DatumGetUUIDP(plan_datum(0, 2)), DatumGetUUIDP(plan_datum(0, 3))))
 		rental_raise(not_found, errmsg("no such payment"));
 	plan_run(&payment_order, id);

@@ -203,7 +203,7 @@ my $invoice = expect($answer, 201, 'the vendor issues the invoice');
 fields($invoice, 'id kind credits_id number vendor_id order_id customer_id status currency subtotal tax tax_included total deposit paid credited written_off open overdue dunning_level seller buyer note period_start period_end issued_at due_at created_at lines taxes',
 	'an invoice has the fields of an invoice');
 like($invoice->{number}, qr/^INV-20\d\d-000001$/, 'it has the first number');
-like($answer->{text}, qr/"subtotal":"120\.00","tax":"0\.00","total":"120\.00"/, 'its amounts are decimal strings');
+like($answer->{text}, qr/"subtotal":"120\.00","tax":"0\.00","tax_included":"0\.00","total":"120\.00"/, 'its amounts are decimal strings');
 is(scalar @{ $invoice->{lines} }, 1, 'it has a line an item');
 is_deeply([ @{ $invoice->{lines}[0] }{qw(line quantity unit_price total start_at end_at)} ],
 	[ 1, 3, '40.00', '120.00', at(10), at(13) ], 'which says what is billed');
