@@ -21,39 +21,45 @@
 #include "utils/jsonb.h"
 
 PLAN(settings_row, "SELECT v FROM rental.billing_settings_view v WHERE v.vendor_id = $1", UUIDOID);
-PLAN(settings_put,
-	 "INSERT INTO rental.billing_settings (vendor_id, series, credit_series, due_days, country, region, address, interest_percent, dunning_days) "
-	 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (vendor_id) DO UPDATE SET series = $2, credit_series = $3, due_days = $4, "
-	 "country = $5, region = $6, address = $7, interest_percent = $8, dunning_days = $9",
-	 UUIDOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, JSONBOID, NUMERICOID, INT4ARRAYOID);
-PLAN(customer_known,
-	 "SELECT FROM rental.users u WHERE u.id = $1 AND ($3 OR EXISTS (SELECT FROM rental.orders o WHERE o.customer_id = $1 AND o.vendor_id = $2))",
-	 UUIDOID, UUIDOID, BOOLOID);
-PLAN(customer_put,
-	 "INSERT INTO rental.customer_taxes (vendor_id, user_id, country, region, tax_number, reverse_charge) VALUES ($1, $2, $3, $4, $5, $6) "
-	 "ON CONFLICT (user_id, vendor_id) DO UPDATE SET country = $3, region = $4, tax_number = $5, reverse_charge = $6",
-	 UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID);
+PLAN(
+	settings_put,
+	"INSERT INTO rental.billing_settings (vendor_id, series, credit_series, due_days, country, region, address, interest_percent, dunning_days) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (vendor_id) DO UPDATE SET series = $2, credit_series = $3, due_days = $4, "
+	"country = $5, region = $6, address = $7, interest_percent = $8, dunning_days = $9",
+	UUIDOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, JSONBOID, NUMERICOID, INT4ARRAYOID);
+PLAN(
+	customer_known,
+	"SELECT FROM rental.users u WHERE u.id = $1 AND ($3 OR EXISTS (SELECT FROM rental.orders o WHERE o.customer_id = $1 AND o.vendor_id = $2))",
+	UUIDOID, UUIDOID, BOOLOID);
+PLAN(
+	customer_put,
+	"INSERT INTO rental.customer_taxes (vendor_id, user_id, country, region, tax_number, reverse_charge) VALUES ($1, $2, $3, $4, $5, $6) "
+	"ON CONFLICT (user_id, vendor_id) DO UPDATE SET country = $3, region = $4, tax_number = $5, reverse_charge = $6",
+	UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID);
 PLAN(customer_row, "SELECT v FROM rental.customer_tax_view v WHERE v.user_id = $1 AND v.vendor_id = $2", UUIDOID,
 	 UUIDOID);
 
 /* The vendor's row is locked by whoever pays it out, so that no two do at once. */
 PLAN(vendors_to_pay,
-	 "SELECT v.id, v.currency, v.time_zone FROM rental.vendors v WHERE ($1 IS NULL OR v.id = $1) ORDER BY v.id", UUIDOID);
+	 "SELECT v.id, v.currency, v.time_zone FROM rental.vendors v WHERE ($1 IS NULL OR v.id = $1) ORDER BY v.id",
+	 UUIDOID);
 PLAN(vendor_lock, "SELECT FROM rental.vendors WHERE id = $1 FOR NO KEY UPDATE", UUIDOID);
-PLAN(vendor_owed,
-	 "SELECT -COALESCE(sum(e.amount), 0) FROM rental.ledger_entries e WHERE e.vendor_id = $1 AND e.account = 'vendor_payable' "
-	 "AND e.currency = $2 AND e.payout_id IS NULL "
-	 "AND NOT EXISTS (SELECT FROM rental.payout_postings s WHERE s.posting_id = e.posting_id AND s.vendor_id = e.vendor_id)",
-	 UUIDOID, TEXTOID);
+PLAN(
+	vendor_owed,
+	"SELECT -COALESCE(sum(e.amount), 0) FROM rental.ledger_entries e WHERE e.vendor_id = $1 AND e.account = 'vendor_payable' "
+	"AND e.currency = $2 AND e.payout_id IS NULL "
+	"AND NOT EXISTS (SELECT FROM rental.payout_postings s WHERE s.posting_id = e.posting_id AND s.vendor_id = e.vendor_id)",
+	UUIDOID, TEXTOID);
 PLAN(payout_insert,
 	 "INSERT INTO rental.payouts (id, vendor_id, number, amount, currency, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
 	 UUIDOID, UUIDOID, TEXTOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID);
-PLAN(payout_take,
-	 "WITH taken AS (INSERT INTO rental.payout_postings (vendor_id, payout_id, posting_id) "
-	 "SELECT DISTINCT e.vendor_id, $1, e.posting_id FROM rental.ledger_entries e WHERE e.vendor_id = $2 AND e.account = 'vendor_payable' "
-	 "AND e.currency = $3 AND e.payout_id IS NULL AND NOT EXISTS (SELECT FROM rental.payout_postings s WHERE s.posting_id = e.posting_id AND s.vendor_id = e.vendor_id) "
-	 "RETURNING posting_id) SELECT -sum(e.amount) FROM taken t JOIN rental.ledger_entries e ON e.posting_id = t.posting_id AND e.vendor_id = $2 AND e.account = 'vendor_payable'",
-	 UUIDOID, UUIDOID, TEXTOID);
+PLAN(
+	payout_take,
+	"WITH taken AS (INSERT INTO rental.payout_postings (vendor_id, payout_id, posting_id) "
+	"SELECT DISTINCT e.vendor_id, $1, e.posting_id FROM rental.ledger_entries e WHERE e.vendor_id = $2 AND e.account = 'vendor_payable' "
+	"AND e.currency = $3 AND e.payout_id IS NULL AND NOT EXISTS (SELECT FROM rental.payout_postings s WHERE s.posting_id = e.posting_id AND s.vendor_id = e.vendor_id) "
+	"RETURNING posting_id) SELECT -sum(e.amount) FROM taken t JOIN rental.ledger_entries e ON e.posting_id = t.posting_id AND e.vendor_id = $2 AND e.account = 'vendor_payable'",
+	UUIDOID, UUIDOID, TEXTOID);
 PLAN(payouts_made, "SELECT v.* FROM rental.payout_view v WHERE v.id = ANY ($1) ORDER BY v.id", UUIDARRAYOID);
 PLAN(payout_row, "SELECT v, v.vendor_id FROM rental.payout_view v WHERE v.id = $1", UUIDOID);
 
@@ -65,7 +71,8 @@ static PagePlans payout_pages = {
 	.backward = PLAN_INIT("SELECT v, v.id FROM rental.payout_view v WHERE v.id > $1 AND " PAYOUT_SCOPE
 						  " ORDER BY v.id LIMIT $2",
 						  UUIDOID, INT4OID, UUIDOID, UUIDOID),
-	.count = PLAN_INIT("SELECT count(*) FROM rental.payouts v WHERE ($1 IS NULL OR v.vendor_id = $2)", UUIDOID, UUIDOID),
+	.count =
+		PLAN_INIT("SELECT count(*) FROM rental.payouts v WHERE ($1 IS NULL OR v.vendor_id = $2)", UUIDOID, UUIDOID),
 	.newest_first = true,
 };
 
@@ -191,15 +198,15 @@ PG_FUNCTION_INFO_V1(payout_run);
 Datum
 payout_run(PG_FUNCTION_ARGS)
 {
-	TimestampTz	 now = rental_now();
-	pg_uuid_t	*vendors;
-	pg_uuid_t	*made;
-	char	   **currency;
-	char	   **zone;
-	Datum		 ids;
-	int			 nmade = 0;
-	uint64		 n;
-	uint64		 i;
+	TimestampTz now = rental_now();
+	pg_uuid_t  *vendors;
+	pg_uuid_t  *made;
+	char	  **currency;
+	char	  **zone;
+	Datum		ids;
+	int			nmade = 0;
+	uint64		n;
+	uint64		i;
 
 	actor_require_admin();
 	plan_open();
@@ -277,15 +284,16 @@ payout_list(PG_FUNCTION_ARGS)
 /* Dunning */
 
 /* dunning_run(vendor_id uuid) */
-PLAN(dun,
-	 "WITH reached AS (SELECT n.id, n.vendor_id, (SELECT count(*)::integer FROM unnest(b.dunning_days) d WHERE n.due_at + make_interval(days => d) <= $2) AS level "
-	 " FROM rental.invoices n JOIN rental.billing_settings_view b ON b.vendor_id = n.vendor_id WHERE n.kind = 'invoice' AND n.status IN ('issued', 'partly_paid') "
-	 " AND n.due_at < $2 AND ($1 IS NULL OR n.vendor_id = $1)), "
-	 "risen AS (UPDATE rental.invoices n SET dunning_level = r.level FROM reached r WHERE n.id = r.id AND n.vendor_id = r.vendor_id AND n.dunning_level < r.level "
-	 " AND n.status IN ('issued', 'partly_paid') RETURNING n.*) "
-	 "SELECT n.id, n.number, n.order_id, o.customer_id, n.total - n.paid - n.credited - n.written_off, n.currency, n.due_at, n.dunning_level "
-	 "FROM risen n JOIN rental.orders o ON o.id = n.order_id AND o.vendor_id = n.vendor_id ORDER BY n.due_at, n.number",
-	 UUIDOID, TIMESTAMPTZOID);
+PLAN(
+	dun,
+	"WITH reached AS (SELECT n.id, n.vendor_id, (SELECT count(*)::integer FROM unnest(b.dunning_days) d WHERE n.due_at + make_interval(days => d) <= $2) AS level "
+	" FROM rental.invoices n JOIN rental.billing_settings_view b ON b.vendor_id = n.vendor_id WHERE n.kind = 'invoice' AND n.status IN ('issued', 'partly_paid') "
+	" AND n.due_at < $2 AND ($1 IS NULL OR n.vendor_id = $1)), "
+	"risen AS (UPDATE rental.invoices n SET dunning_level = r.level FROM reached r WHERE n.id = r.id AND n.vendor_id = r.vendor_id AND n.dunning_level < r.level "
+	" AND n.status IN ('issued', 'partly_paid') RETURNING n.*) "
+	"SELECT n.id, n.number, n.order_id, o.customer_id, n.total - n.paid - n.credited - n.written_off, n.currency, n.due_at, n.dunning_level "
+	"FROM risen n JOIN rental.orders o ON o.id = n.order_id AND o.vendor_id = n.vendor_id ORDER BY n.due_at, n.number",
+	UUIDOID, TIMESTAMPTZOID);
 
 PG_FUNCTION_INFO_V1(dunning_run);
 Datum

@@ -27,11 +27,12 @@
 #include "utils/json.h"
 #include "utils/rel.h"
 
-PLAN(invoice_insert,
-	 "INSERT INTO rental.invoices (id, vendor_id, order_id, kind, credits_id, status, currency, subtotal, tax, tax_included, total, "
-	 "deposit, note, created_at) SELECT $1, o.vendor_id, o.id, 'invoice', $3, 'draft', o.currency, 0, 0, 0, 0, o.deposit, $4, $5 "
-	 "FROM rental.orders o WHERE o.id = $2",
-	 UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID);
+PLAN(
+	invoice_insert,
+	"INSERT INTO rental.invoices (id, vendor_id, order_id, kind, credits_id, status, currency, subtotal, tax, tax_included, total, "
+	"deposit, note, created_at) SELECT $1, o.vendor_id, o.id, 'invoice', $3, 'draft', o.currency, 0, 0, 0, 0, o.deposit, $4, $5 "
+	"FROM rental.orders o WHERE o.id = $2",
+	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(draft_drop_lines, "DELETE FROM rental.invoice_lines WHERE invoice_id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
 PLAN(draft_drop, "DELETE FROM rental.invoices WHERE id = $1 AND vendor_id = $2 AND status = 'draft'", UUIDOID, UUIDOID);
 
@@ -51,79 +52,85 @@ PLAN(draft_drop, "DELETE FROM rental.invoices WHERE id = $1 AND vendor_id = $2 A
 	"WHERE NOT is_void AND (c.kind NOT IN ('early_return', 'late') "                                                        \
 	"OR NOT EXISTS (SELECT FROM rental.billing_plans y WHERE y.order_id = o.id))"
 
-PLAN(lines_insert,
-	 "WITH o AS (SELECT *, status IN ('cancelled', 'rejected', 'expired') AS is_void FROM rental.orders WHERE id = $1), "
-	 "due AS (" DUE "), "
-	 "billed AS (SELECT l.kind, l.ref, max(l.description) AS description, sum(l.total) AS net, sum(l.tax) AS tax "
-	 " FROM rental.invoices n JOIN rental.invoice_lines l ON l.invoice_id = n.id AND l.vendor_id = n.vendor_id "
-	 " WHERE n.order_id = $1 AND n.status <> 'draft' GROUP BY 1, 2) "
-	 "INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, kind, ref, description, quantity, unit_price, total, tax, start_at, end_at) "
-	 "SELECT (SELECT vendor_id FROM o), $2, row_number() OVER (ORDER BY array_position('{item,delivery,charge,cancellation}'::text[], kind), ref), "
-	 "kind, ref, COALESCE(d.description, b.description), COALESCE(d.quantity, 1), "
-	 "COALESCE(d.unit_price, -b.net), COALESCE(d.net, 0) - COALESCE(b.net, 0), round(COALESCE(d.tax, 0) - COALESCE(b.tax, 0), rental.currency_exponent((SELECT currency FROM o))), d.start_at, d.end_at "
-	 "FROM due d FULL JOIN billed b USING (kind, ref) "
-	 "WHERE b.ref IS NULL OR COALESCE(d.net, 0) + COALESCE(d.tax, 0) <> b.net + b.tax",
-	 UUIDOID, UUIDOID, TIMESTAMPTZOID);
+PLAN(
+	lines_insert,
+	"WITH o AS (SELECT *, status IN ('cancelled', 'rejected', 'expired') AS is_void FROM rental.orders WHERE id = $1), "
+	"due AS (" DUE "), "
+	"billed AS (SELECT l.kind, l.ref, max(l.description) AS description, sum(l.total) AS net, sum(l.tax) AS tax "
+	" FROM rental.invoices n JOIN rental.invoice_lines l ON l.invoice_id = n.id AND l.vendor_id = n.vendor_id "
+	" WHERE n.order_id = $1 AND n.status <> 'draft' GROUP BY 1, 2) "
+	"INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, kind, ref, description, quantity, unit_price, total, tax, start_at, end_at) "
+	"SELECT (SELECT vendor_id FROM o), $2, row_number() OVER (ORDER BY array_position('{item,delivery,charge,cancellation}'::text[], kind), ref), "
+	"kind, ref, COALESCE(d.description, b.description), COALESCE(d.quantity, 1), "
+	"COALESCE(d.unit_price, -b.net), COALESCE(d.net, 0) - COALESCE(b.net, 0), round(COALESCE(d.tax, 0) - COALESCE(b.tax, 0), rental.currency_exponent((SELECT currency FROM o))), d.start_at, d.end_at "
+	"FROM due d FULL JOIN billed b USING (kind, ref) "
+	"WHERE b.ref IS NULL OR COALESCE(d.net, 0) + COALESCE(d.tax, 0) <> b.net + b.tax",
+	UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
 /* the taxes of each line; what the order agreed on is what is invoiced, so the last one takes what is left of its tax */
-PLAN(taxes_insert,
-	 "INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, taxable, tax) "
-	 "SELECT l.vendor_id, l.invoice_id, l.line, t.n, t.name, t.percent, t.is_inclusive, t.is_reverse, t.taxable, "
-	 "t.tax + CASE WHEN NOT t.is_inclusive AND t.n = max(t.n) FILTER (WHERE NOT t.is_inclusive) OVER w "
-	 " THEN l.tax - sum(t.tax) FILTER (WHERE NOT t.is_inclusive) OVER w ELSE 0 END "
-	 "FROM rental.invoices n JOIN rental.invoice_lines l ON l.invoice_id = n.id AND l.vendor_id = n.vendor_id AND l.kind = 'item' "
-	 "JOIN rental.orders o ON o.id = n.order_id AND o.vendor_id = n.vendor_id "
-	 "JOIN rental.order_items i ON i.id = l.ref AND i.vendor_id = l.vendor_id "
-	 "CROSS JOIN LATERAL rental.tax_parts(l.vendor_id, i.product_id, o.customer_id, i.start_at, l.total, rental.currency_exponent(n.currency)) t "
-	 "WHERE n.id = $1 WINDOW w AS (PARTITION BY l.line)",
-	 UUIDOID);
+PLAN(
+	taxes_insert,
+	"INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, taxable, tax) "
+	"SELECT l.vendor_id, l.invoice_id, l.line, t.n, t.name, t.percent, t.is_inclusive, t.is_reverse, t.taxable, "
+	"t.tax + CASE WHEN NOT t.is_inclusive AND t.n = max(t.n) FILTER (WHERE NOT t.is_inclusive) OVER w "
+	" THEN l.tax - sum(t.tax) FILTER (WHERE NOT t.is_inclusive) OVER w ELSE 0 END "
+	"FROM rental.invoices n JOIN rental.invoice_lines l ON l.invoice_id = n.id AND l.vendor_id = n.vendor_id AND l.kind = 'item' "
+	"JOIN rental.orders o ON o.id = n.order_id AND o.vendor_id = n.vendor_id "
+	"JOIN rental.order_items i ON i.id = l.ref AND i.vendor_id = l.vendor_id "
+	"CROSS JOIN LATERAL rental.tax_parts(l.vendor_id, i.product_id, o.customer_id, i.start_at, l.total, rental.currency_exponent(n.currency)) t "
+	"WHERE n.id = $1 WINDOW w AS (PARTITION BY l.line)",
+	UUIDOID);
 /* a tax that no rate explains any more */
-PLAN(taxes_unexplained,
-	 "INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, taxable, tax) "
-	 "SELECT l.vendor_id, l.invoice_id, l.line, 0, 'as ordered', COALESCE(round(100 * l.tax / NULLIF(l.total, 0), 2), 0), false, false, l.total, l.tax "
-	 "FROM rental.invoice_lines l WHERE l.invoice_id = $1 AND l.tax <> 0 AND NOT EXISTS "
-	 "(SELECT FROM rental.invoice_taxes t WHERE t.invoice_id = l.invoice_id AND t.line = l.line AND NOT t.is_inclusive)",
-	 UUIDOID);
-PLAN(invoice_sum,
-	 "UPDATE rental.invoices n SET subtotal = l.net, tax = l.tax, total = l.net + l.tax, kind = CASE WHEN l.net + l.tax < 0 THEN 'credit_note' ELSE 'invoice' END, "
-	 "tax_included = (SELECT round(COALESCE(sum(t.tax), 0), $2) FROM rental.invoice_taxes t WHERE t.invoice_id = $1 AND t.is_inclusive), "
-	 "period_start = l.start_at, period_end = l.end_at FROM (SELECT round(COALESCE(sum(total), 0), $2) AS net, round(COALESCE(sum(tax), 0), $2) AS tax, "
-	 " min(start_at) AS start_at, LEAST(max(end_at), $3) AS end_at FROM rental.invoice_lines WHERE invoice_id = $1) l WHERE n.id = $1",
-	 UUIDOID, INT4OID, TIMESTAMPTZOID);
-PLAN(invoice_number,
-	 "UPDATE rental.invoices n SET status = 'issued', number = $2, issued_at = $3, due_at = $3 + make_interval(days => b.due_days), "
-	 "seller = jsonb_build_object('name', v.name, 'tax_number', v.tax_number, 'address', b.address, 'country', b.country), "
-	 "buyer = jsonb_build_object('name', u.name, 'email', u.email, 'address', p.address, 'tax_number', c.tax_number, 'reverse_charge', COALESCE(c.reverse_charge, false)) "
-	 "FROM rental.vendors v, rental.billing_settings_view b, rental.orders o, rental.users u LEFT JOIN rental.profiles p ON p.user_id = u.id "
-	 "LEFT JOIN rental.customer_taxes c ON c.user_id = u.id AND c.vendor_id = $4 "
-	 "WHERE n.id = $1 AND v.id = n.vendor_id AND b.vendor_id = n.vendor_id AND o.id = n.order_id AND o.vendor_id = n.vendor_id AND u.id = o.customer_id",
-	 UUIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID);
+PLAN(
+	taxes_unexplained,
+	"INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, taxable, tax) "
+	"SELECT l.vendor_id, l.invoice_id, l.line, 0, 'as ordered', COALESCE(round(100 * l.tax / NULLIF(l.total, 0), 2), 0), false, false, l.total, l.tax "
+	"FROM rental.invoice_lines l WHERE l.invoice_id = $1 AND l.tax <> 0 AND NOT EXISTS "
+	"(SELECT FROM rental.invoice_taxes t WHERE t.invoice_id = l.invoice_id AND t.line = l.line AND NOT t.is_inclusive)",
+	UUIDOID);
+PLAN(
+	invoice_sum,
+	"UPDATE rental.invoices n SET subtotal = l.net, tax = l.tax, total = l.net + l.tax, kind = CASE WHEN l.net + l.tax < 0 THEN 'credit_note' ELSE 'invoice' END, "
+	"tax_included = (SELECT round(COALESCE(sum(t.tax), 0), $2) FROM rental.invoice_taxes t WHERE t.invoice_id = $1 AND t.is_inclusive), "
+	"period_start = l.start_at, period_end = l.end_at FROM (SELECT round(COALESCE(sum(total), 0), $2) AS net, round(COALESCE(sum(tax), 0), $2) AS tax, "
+	" min(start_at) AS start_at, LEAST(max(end_at), $3) AS end_at FROM rental.invoice_lines WHERE invoice_id = $1) l WHERE n.id = $1",
+	UUIDOID, INT4OID, TIMESTAMPTZOID);
+PLAN(
+	invoice_number,
+	"UPDATE rental.invoices n SET status = 'issued', number = $2, issued_at = $3, due_at = $3 + make_interval(days => b.due_days), "
+	"seller = jsonb_build_object('name', v.name, 'tax_number', v.tax_number, 'address', b.address, 'country', b.country), "
+	"buyer = jsonb_build_object('name', u.name, 'email', u.email, 'address', p.address, 'tax_number', c.tax_number, 'reverse_charge', COALESCE(c.reverse_charge, false)) "
+	"FROM rental.vendors v, rental.billing_settings_view b, rental.orders o, rental.users u LEFT JOIN rental.profiles p ON p.user_id = u.id "
+	"LEFT JOIN rental.customer_taxes c ON c.user_id = u.id AND c.vendor_id = $4 "
+	"WHERE n.id = $1 AND v.id = n.vendor_id AND b.vendor_id = n.vendor_id AND o.id = n.order_id AND o.vendor_id = n.vendor_id AND u.id = o.customer_id",
+	UUIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID);
 PLAN(series_of, "SELECT series, credit_series FROM rental.billing_settings_view WHERE vendor_id = $1", UUIDOID);
 PLAN(invoice_sums, "SELECT subtotal, tax, tax_included, total, kind FROM rental.invoices WHERE id = $1", UUIDOID);
-PLAN(invoice_credited,
-	 "UPDATE rental.invoices SET credited = credited - $3 WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID,
-	 NUMERICOID);
+PLAN(invoice_credited, "UPDATE rental.invoices SET credited = credited - $3 WHERE id = $1 AND vendor_id = $2", UUIDOID,
+	 UUIDOID, NUMERICOID);
 
 /*
  * What an order's payments cover of its invoices, oldest first. A credit note
  * that corrects no single invoice counts like a payment.
  */
-PLAN(settle,
-	 "WITH n AS (SELECT id, vendor_id, total - credited - written_off AS due, sum(total - credited - written_off) OVER (ORDER BY issued_at, number) AS upto "
-	 " FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 AND status <> 'draft' AND kind = 'invoice'), "
-	 "pool AS (SELECT o.paid - COALESCE((SELECT sum(c.total) FROM rental.invoices c WHERE c.order_id = $1 AND c.status <> 'draft' "
-	 " AND c.kind = 'credit_note' AND c.credits_id IS NULL), 0) AS amount FROM rental.orders o WHERE o.id = $1 AND o.vendor_id = $2), "
-	 "s AS (SELECT n.id, n.vendor_id, n.due, LEAST(n.due, GREATEST(0 * n.due, pool.amount - n.upto + n.due)) AS paid FROM n, pool) "
-	 "UPDATE rental.invoices i SET paid = s.paid, status = CASE WHEN s.paid >= s.due THEN 'paid' WHEN s.paid > 0 THEN 'partly_paid' ELSE 'issued' END "
-	 "FROM s WHERE i.id = s.id AND i.vendor_id = s.vendor_id AND (i.paid <> s.paid "
-	 "OR i.status <> CASE WHEN s.paid >= s.due THEN 'paid' WHEN s.paid > 0 THEN 'partly_paid' ELSE 'issued' END)",
-	 UUIDOID, UUIDOID);
+PLAN(
+	settle,
+	"WITH n AS (SELECT id, vendor_id, total - credited - written_off AS due, sum(total - credited - written_off) OVER (ORDER BY issued_at, number) AS upto "
+	" FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 AND status <> 'draft' AND kind = 'invoice'), "
+	"pool AS (SELECT o.paid - COALESCE((SELECT sum(c.total) FROM rental.invoices c WHERE c.order_id = $1 AND c.status <> 'draft' "
+	" AND c.kind = 'credit_note' AND c.credits_id IS NULL), 0) AS amount FROM rental.orders o WHERE o.id = $1 AND o.vendor_id = $2), "
+	"s AS (SELECT n.id, n.vendor_id, n.due, LEAST(n.due, GREATEST(0 * n.due, pool.amount - n.upto + n.due)) AS paid FROM n, pool) "
+	"UPDATE rental.invoices i SET paid = s.paid, status = CASE WHEN s.paid >= s.due THEN 'paid' WHEN s.paid > 0 THEN 'partly_paid' ELSE 'issued' END "
+	"FROM s WHERE i.id = s.id AND i.vendor_id = s.vendor_id AND (i.paid <> s.paid "
+	"OR i.status <> CASE WHEN s.paid >= s.due THEN 'paid' WHEN s.paid > 0 THEN 'partly_paid' ELSE 'issued' END)",
+	UUIDOID, UUIDOID);
 PLAN(invoice_row, "SELECT v, v.customer_id, v.vendor_id, v.status FROM rental.invoice_view v WHERE v.id = $1", UUIDOID);
 PLAN(invoice_order, "SELECT order_id FROM rental.invoices WHERE id = $1", UUIDOID);
-PLAN(invoice_lock,
-	 "SELECT status, kind, total - credited - written_off, number FROM rental.invoices WHERE id = $1 AND vendor_id = $2 "
-	 "FOR NO KEY UPDATE",
-	 UUIDOID, UUIDOID);
+PLAN(
+	invoice_lock,
+	"SELECT status, kind, total - credited - written_off, number FROM rental.invoices WHERE id = $1 AND vendor_id = $2 "
+	"FOR NO KEY UPDATE",
+	UUIDOID, UUIDOID);
 PLAN(plan_of, "SELECT FROM rental.billing_plans WHERE order_id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
 PLAN(plan_put,
 	 "INSERT INTO rental.billing_plans AS p (vendor_id, order_id, cycle, prorate) VALUES ($1, $2, $3, $4) "
@@ -134,50 +141,54 @@ PLAN(charge_insert,
 	 "INSERT INTO rental.order_charges (id, vendor_id, order_id, kind, quantity, amount, reason, created_at) "
 	 "VALUES ($1, $2, $3, $4, 1, $5, $6, $7)",
 	 UUIDOID, UUIDOID, UUIDOID, TEXTOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID);
-PLAN(charges_sum,
-	 "UPDATE rental.orders SET charges = (SELECT sum(amount) FROM rental.order_charges WHERE order_id = $1), updated_at = $3 "
-	 "WHERE id = $1 AND vendor_id = $2",
-	 UUIDOID, UUIDOID, TIMESTAMPTZOID);
+PLAN(
+	charges_sum,
+	"UPDATE rental.orders SET charges = (SELECT sum(amount) FROM rental.order_charges WHERE order_id = $1), updated_at = $3 "
+	"WHERE id = $1 AND vendor_id = $2",
+	UUIDOID, UUIDOID, TIMESTAMPTZOID);
 /* what an order that is billed by cycle came to, less what it says */
-PLAN(cycles_differ,
-	 "SELECT sum(d.net + d.tax - i.total) - (SELECT COALESCE(sum(amount), 0) FROM rental.order_charges WHERE order_id = $1 AND kind IN ('early_return', 'late')) "
-	 "FROM rental.order_items i, rental.billing_due(i.id, $2) d WHERE i.order_id = $1",
-	 UUIDOID, TIMESTAMPTZOID);
+PLAN(
+	cycles_differ,
+	"SELECT sum(d.net + d.tax - i.total) - (SELECT COALESCE(sum(amount), 0) FROM rental.order_charges WHERE order_id = $1 AND kind IN ('early_return', 'late')) "
+	"FROM rental.order_items i, rental.billing_due(i.id, $2) d WHERE i.order_id = $1",
+	UUIDOID, TIMESTAMPTZOID);
 
 /*
  * Lines of a credit note: each has the part of the amount that its open part
  * has in the whole, by running sums, so that the parts sum to it.
  */
-PLAN(credit_lines,
-	 "WITH l AS (SELECT l.*, l.total + l.tax + COALESCE((SELECT sum(c.total + c.tax) FROM rental.invoices m "
-	 "  JOIN rental.invoice_lines c ON c.invoice_id = m.id AND c.vendor_id = m.vendor_id "
-	 "  WHERE m.credits_id = $1 AND m.status <> 'draft' AND c.credits_line = l.line), 0) AS gross "
-	 " FROM rental.invoice_lines l WHERE l.invoice_id = $1 AND ($4 IS NULL OR l.line = $4)), "
-	 "r AS (SELECT l.*, sum(gross) OVER (ORDER BY line) AS upto, sum(gross) OVER () AS whole FROM l), "
-	 "p AS (SELECT r.*, round($3 * upto / whole, $5) - round($3 * (upto - gross) / whole, $5) AS part FROM r WHERE whole > 0) "
-	 "INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, kind, ref, description, quantity, unit_price, total, tax, start_at, end_at, credits_line) "
-	 "SELECT vendor_id, $2, row_number() OVER (ORDER BY line), CASE WHEN $6 IS NULL THEN kind ELSE 'charge' END, COALESCE($6, ref), description, quantity, unit_price, "
-	 "-(part - t.tax), -t.tax, start_at, end_at, line FROM p, LATERAL (SELECT CASE WHEN p.total + p.tax = 0 THEN 0 ELSE round(part * p.tax / (p.total + p.tax), $5) END AS tax) t "
-	 "WHERE part <> 0",
-	 UUIDOID, UUIDOID, NUMERICOID, INT4OID, INT4OID, UUIDOID);
+PLAN(
+	credit_lines,
+	"WITH l AS (SELECT l.*, l.total + l.tax + COALESCE((SELECT sum(c.total + c.tax) FROM rental.invoices m "
+	"  JOIN rental.invoice_lines c ON c.invoice_id = m.id AND c.vendor_id = m.vendor_id "
+	"  WHERE m.credits_id = $1 AND m.status <> 'draft' AND c.credits_line = l.line), 0) AS gross "
+	" FROM rental.invoice_lines l WHERE l.invoice_id = $1 AND ($4 IS NULL OR l.line = $4)), "
+	"r AS (SELECT l.*, sum(gross) OVER (ORDER BY line) AS upto, sum(gross) OVER () AS whole FROM l), "
+	"p AS (SELECT r.*, round($3 * upto / whole, $5) - round($3 * (upto - gross) / whole, $5) AS part FROM r WHERE whole > 0) "
+	"INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, kind, ref, description, quantity, unit_price, total, tax, start_at, end_at, credits_line) "
+	"SELECT vendor_id, $2, row_number() OVER (ORDER BY line), CASE WHEN $6 IS NULL THEN kind ELSE 'charge' END, COALESCE($6, ref), description, quantity, unit_price, "
+	"-(part - t.tax), -t.tax, start_at, end_at, line FROM p, LATERAL (SELECT CASE WHEN p.total + p.tax = 0 THEN 0 ELSE round(part * p.tax / (p.total + p.tax), $5) END AS tax) t "
+	"WHERE part <> 0",
+	UUIDOID, UUIDOID, NUMERICOID, INT4OID, INT4OID, UUIDOID);
 PLAN(credit_open,
 	 "SELECT COALESCE(sum(l.total + l.tax + COALESCE((SELECT sum(c.total + c.tax) FROM rental.invoices m "
 	 "JOIN rental.invoice_lines c ON c.invoice_id = m.id AND c.vendor_id = m.vendor_id "
 	 "WHERE m.credits_id = $1 AND m.status <> 'draft' AND c.credits_line = l.line), 0)), 0), count(*) "
 	 "FROM rental.invoice_lines l WHERE l.invoice_id = $1 AND ($2 IS NULL OR l.line = $2)",
 	 UUIDOID, INT4OID);
-PLAN(credit_taxes,
-	 "INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, taxable, tax) "
-	 "SELECT c.vendor_id, c.invoice_id, c.line, t.n, t.name, t.percent, t.is_inclusive, t.is_reverse, "
-	 "round(t.taxable * c.total / l.total, $3), CASE WHEN t.is_inclusive THEN round(t.tax * c.total / l.total, $3) "
-	 "ELSE CASE WHEN t.n = max(t.n) FILTER (WHERE NOT t.is_inclusive) OVER w "
-	 " THEN c.tax - COALESCE(sum(round(t.tax * c.total / l.total, $3)) FILTER (WHERE NOT t.is_inclusive) OVER w, 0) + round(t.tax * c.total / l.total, $3) "
-	 " ELSE round(t.tax * c.total / l.total, $3) END END "
-	 "FROM rental.invoice_lines c JOIN rental.invoice_lines l ON l.invoice_id = $1 AND l.line = c.credits_line AND l.total <> 0 "
-	 "JOIN rental.invoice_taxes t ON t.invoice_id = l.invoice_id AND t.line = l.line WHERE c.invoice_id = $2 WINDOW w AS (PARTITION BY c.line)",
-	 UUIDOID, UUIDOID, INT4OID);
+PLAN(
+	credit_taxes,
+	"INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, taxable, tax) "
+	"SELECT c.vendor_id, c.invoice_id, c.line, t.n, t.name, t.percent, t.is_inclusive, t.is_reverse, "
+	"round(t.taxable * c.total / l.total, $3), CASE WHEN t.is_inclusive THEN round(t.tax * c.total / l.total, $3) "
+	"ELSE CASE WHEN t.n = max(t.n) FILTER (WHERE NOT t.is_inclusive) OVER w "
+	" THEN c.tax - COALESCE(sum(round(t.tax * c.total / l.total, $3)) FILTER (WHERE NOT t.is_inclusive) OVER w, 0) + round(t.tax * c.total / l.total, $3) "
+	" ELSE round(t.tax * c.total / l.total, $3) END END "
+	"FROM rental.invoice_lines c JOIN rental.invoice_lines l ON l.invoice_id = $1 AND l.line = c.credits_line AND l.total <> 0 "
+	"JOIN rental.invoice_taxes t ON t.invoice_id = l.invoice_id AND t.line = l.line WHERE c.invoice_id = $2 WINDOW w AS (PARTITION BY c.line)",
+	UUIDOID, UUIDOID, INT4OID);
 
-#define INVOICE_SCOPE                                                                                               \
+#define INVOICE_SCOPE                                                                                                       \
 	"($3 IS NULL OR (v.customer_id = $3 AND v.status <> 'draft') OR v.vendor_id = $4) AND ($5 IS NULL OR v.order_id = $5) " \
 	"AND ($6 IS NULL OR v.overdue = $6)"
 
@@ -188,9 +199,10 @@ static PagePlans invoice_pages = {
 	.backward = PLAN_INIT("SELECT v, v.id FROM rental.invoice_view v WHERE v.id > $1 AND " INVOICE_SCOPE
 						  " ORDER BY v.id LIMIT $2",
 						  UUIDOID, INT4OID, UUIDOID, UUIDOID, UUIDOID, BOOLOID),
-	.count = PLAN_INIT("SELECT count(*) FROM rental.invoice_view v WHERE ($1 IS NULL OR (v.customer_id = $1 AND v.status <> 'draft') "
-					   "OR v.vendor_id = $2) AND ($3 IS NULL OR v.order_id = $3) AND ($4 IS NULL OR v.overdue = $4)",
-					   UUIDOID, UUIDOID, UUIDOID, BOOLOID),
+	.count = PLAN_INIT(
+		"SELECT count(*) FROM rental.invoice_view v WHERE ($1 IS NULL OR (v.customer_id = $1 AND v.status <> 'draft') "
+		"OR v.vendor_id = $2) AND ($3 IS NULL OR v.order_id = $3) AND ($4 IS NULL OR v.overdue = $4)",
+		UUIDOID, UUIDOID, UUIDOID, BOOLOID),
 	.newest_first = true,
 };
 
@@ -278,11 +290,10 @@ invoice_number_and_post(const Order *order, Datum id)
 	series[1] = plan_text(0, 2);
 	if (is_credit)
 		posting.kind = "credit_note";
-	ledger_post(&posting,
-				(LedgerEntry[]){{"receivable", total},
-								{"revenue", amount_subtract(tax, total)},
-								{"tax", amount_negate(tax)}},
-				3);
+	ledger_post(
+		&posting,
+		(LedgerEntry[]){{"receivable", total}, {"revenue", amount_subtract(tax, total)}, {"tax", amount_negate(tax)}},
+		3);
 	number = number_next(&order->vendor_id, series[is_credit], period_year(now, period_zone(order->time_zone)));
 	plan_run(&invoice_number, VALUE(id), VALUE(CStringGetTextDatum(number)), VALUE(TimestampTzGetDatum(now)),
 			 VALUE(UUIDPGetDatum(&order->vendor_id)));
@@ -433,12 +444,14 @@ invoice_credit(PG_FUNCTION_ARGS)
 		amount_check(PG_GETARG_DATUM(1), order.currency, "amount");
 		amount = amount_round(PG_GETARG_DATUM(1), order.currency);
 		if (amount_less(open, amount))
-			rental_raise(invalid_value, errmsg("no more than %s can be credited", amount_text(open)), errfield("amount"));
+			rental_raise(invalid_value, errmsg("no more than %s can be credited", amount_text(open)),
+						 errfield("amount"));
 	}
 	if (!amount_less(amount_zero(), amount))
 		rental_raise(invalid_state, errmsg("there is nothing to credit"));
 	if (!rebill)
-		charge = VALUE(charge_add(&order, "credit", amount_negate(amount), reason ? reason : psprintf("credit for %s", number)));
+		charge = VALUE(
+			charge_add(&order, "credit", amount_negate(amount), reason ? reason : psprintf("credit for %s", number)));
 	plan_run(&invoice_insert, VALUE(id), VALUE(UUIDPGetDatum(&order.id)), FCARG(0),
 			 VALUE_OR_NULL(reason ? CStringGetTextDatum(reason) : (Datum) 0, reason == NULL),
 			 VALUE(TimestampTzGetDatum(rental_now())));
@@ -451,16 +464,19 @@ invoice_credit(PG_FUNCTION_ARGS)
 	return invoice_answer(fcinfo, id);
 }
 
-PLAN(interest_of,
-	 "SELECT round(n.open * b.interest_percent / 100 * d.days / 365, rental.currency_exponent(n.currency)), d.days, n.number "
-	 "FROM rental.invoice_view n JOIN rental.invoices i ON i.id = n.id JOIN rental.billing_settings_view b ON b.vendor_id = n.vendor_id "
-	 "CROSS JOIN LATERAL (SELECT floor(extract(epoch FROM $2 - GREATEST(n.due_at, i.interest_until)) / 86400)::integer AS days) d WHERE n.id = $1 AND n.overdue",
-	 UUIDOID, TIMESTAMPTZOID);
-PLAN(interest_set,
-	 "UPDATE rental.invoices SET interest_until = GREATEST(due_at, interest_until) + make_interval(days => $3) WHERE id = $1 AND vendor_id = $2",
-	 UUIDOID, UUIDOID, INT4OID);
+PLAN(
+	interest_of,
+	"SELECT round(n.open * b.interest_percent / 100 * d.days / 365, rental.currency_exponent(n.currency)), d.days, n.number "
+	"FROM rental.invoice_view n JOIN rental.invoices i ON i.id = n.id JOIN rental.billing_settings_view b ON b.vendor_id = n.vendor_id "
+	"CROSS JOIN LATERAL (SELECT floor(extract(epoch FROM $2 - GREATEST(n.due_at, i.interest_until)) / 86400)::integer AS days) d WHERE n.id = $1 AND n.overdue",
+	UUIDOID, TIMESTAMPTZOID);
+PLAN(
+	interest_set,
+	"UPDATE rental.invoices SET interest_until = GREATEST(due_at, interest_until) + make_interval(days => $3) WHERE id = $1 AND vendor_id = $2",
+	UUIDOID, UUIDOID, INT4OID);
 PLAN(charge_row, "SELECT v FROM rental.order_charge_view v WHERE v.id = $1", UUIDOID);
-PLAN(open_of, "SELECT total - paid - credited - written_off FROM rental.invoices WHERE id = $1 AND kind = 'invoice'", UUIDOID);
+PLAN(open_of, "SELECT total - paid - credited - written_off FROM rental.invoices WHERE id = $1 AND kind = 'invoice'",
+	 UUIDOID);
 PLAN(write_off, "UPDATE rental.invoices SET written_off = written_off + $3 WHERE id = $1 AND vendor_id = $2", UUIDOID,
 	 UUIDOID, NUMERICOID);
 
@@ -603,8 +619,7 @@ only_payment_state(TupleDesc desc, HeapTuple old, HeapTuple new)
 		if (strcmp(NameStr(attribute->attname), "status") == 0 && strcmp(TextDatumGetCString(b), "draft") == 0)
 			return false;
 		if (!is_payment_state(NameStr(attribute->attname)) &&
-			(old_null != new_null ||
-			 (!old_null && !datum_image_eq(a, b, attribute->attbyval, attribute->attlen))))
+			(old_null != new_null || (!old_null && !datum_image_eq(a, b, attribute->attbyval, attribute->attlen))))
 			return false;
 	}
 	return true;
@@ -643,8 +658,8 @@ Datum
 invoice_guard(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	HeapTuple	 new;
-	bool		 refused;
+	HeapTuple new;
+	bool refused;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || trigger->tg_trigger->tgnargs != 1)
@@ -652,13 +667,13 @@ invoice_guard(PG_FUNCTION_ARGS)
 						errmsg("invoice_guard must be fired before each row, with one argument")));
 	new = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : NULL;
 	if (strcmp(trigger->tg_trigger->tgargs[0], "id") == 0)
-		refused = strcmp(TextDatumGetCString(column_of(trigger, trigger->tg_trigtuple, "status")), "draft") != 0 &&
-				  (new == NULL ||
-				   !only_payment_state(RelationGetDescr(trigger->tg_relation), trigger->tg_trigtuple, new));
+		refused =
+			strcmp(TextDatumGetCString(column_of(trigger, trigger->tg_trigtuple, "status")), "draft") != 0 &&
+			(new == NULL || !only_payment_state(RelationGetDescr(trigger->tg_relation), trigger->tg_trigtuple, new));
 	else if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event) && audit_is_restoring())
 		refused = false;
 	else
-		refused = parent_is_issued(trigger, trigger->tg_trigtuple) || (new != NULL && parent_is_issued(trigger, new));
+		refused = parent_is_issued(trigger, trigger->tg_trigtuple) || (new != NULL &&parent_is_issued(trigger, new));
 	if (refused)
 		rental_raise(rule_violated, errmsg("an invoice that was issued is not changed"),
 					 errhint("Issue a credit note."));

@@ -18,18 +18,18 @@
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 
-PLAN(entries_insert,
-	 "INSERT INTO rental.ledger_entries (vendor_id, posting_id, line, account, amount, currency, kind, customer_id, order_id, "
-	 "invoice_id, payment_id, payout_id, created_at) "
-	 "SELECT $1, $2, e.line, e.account, e.amount, $5, $6, $7, $8, $9, $10, $11, $12 "
-	 "FROM unnest($3, $4) WITH ORDINALITY AS e (account, amount, line) WHERE e.amount <> 0",
-	 UUIDOID, UUIDOID, TEXTARRAYOID, NUMERICARRAYOID, TEXTOID, TEXTOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID,
-	 TIMESTAMPTZOID);
 PLAN(
-	posting_unbalanced,
-	"SELECT FROM rental.ledger_entries e JOIN rental.ledger_accounts a ON a.code = e.account WHERE e.posting_id = $1 "
-	"GROUP BY e.vendor_id, a.book, e.currency HAVING sum(e.amount) <> 0",
-	UUIDOID);
+	entries_insert,
+	"INSERT INTO rental.ledger_entries (vendor_id, posting_id, line, account, amount, currency, kind, customer_id, order_id, "
+	"invoice_id, payment_id, payout_id, created_at) "
+	"SELECT $1, $2, e.line, e.account, e.amount, $5, $6, $7, $8, $9, $10, $11, $12 "
+	"FROM unnest($3, $4) WITH ORDINALITY AS e (account, amount, line) WHERE e.amount <> 0",
+	UUIDOID, UUIDOID, TEXTARRAYOID, NUMERICARRAYOID, TEXTOID, TEXTOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID,
+	TIMESTAMPTZOID);
+PLAN(posting_unbalanced,
+	 "SELECT FROM rental.ledger_entries e JOIN rental.ledger_accounts a ON a.code = e.account WHERE e.posting_id = $1 "
+	 "GROUP BY e.vendor_id, a.book, e.currency HAVING sum(e.amount) <> 0",
+	 UUIDOID);
 
 static NullableDatum
 id_or_null(const pg_uuid_t *id)
@@ -55,8 +55,7 @@ ledger_post(const LedgerPosting *posting, const LedgerEntry *entries, int n)
 			 VALUE(PointerGetDatum(construct_array(amounts, n, NUMERICOID, -1, false, TYPALIGN_INT))),
 			 VALUE(CStringGetTextDatum(posting->currency)), VALUE(CStringGetTextDatum(posting->kind)),
 			 id_or_null(posting->customer_id), id_or_null(posting->order_id), id_or_null(posting->invoice_id),
-			 id_or_null(posting->payment_id), id_or_null(posting->payout_id),
-			 VALUE(TimestampTzGetDatum(rental_now())));
+			 id_or_null(posting->payment_id), id_or_null(posting->payout_id), VALUE(TimestampTzGetDatum(rental_now())));
 }
 
 /* ledger_pair posts an amount from one account to another. */
@@ -103,8 +102,8 @@ ledger_kept(PG_FUNCTION_ARGS)
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("ledger_kept must be fired before a change")));
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("ledger_kept must be fired before a change")));
 	rental_raise(rule_violated, errmsg("%s is append-only", RelationGetRelationName(trigger->tg_relation)));
 }
 

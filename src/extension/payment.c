@@ -55,19 +55,21 @@ typedef struct Payment
 	Datum		commission;
 } Payment;
 
-PLAN(payment_insert,
-	 "INSERT INTO rental.payments (id, vendor_id, order_id, invoice_id, parent_id, kind, amount, currency, method, gateway, status, "
-	 "commission_percent, reason, created_at) "
-	 "VALUES ($1, $2, $3, (SELECT id FROM rental.invoices WHERE order_id = $3 AND vendor_id = $2 AND kind = 'invoice' AND status <> 'draft' "
-	 " ORDER BY status = 'paid', issued_at, number LIMIT 1), $4, $5, $6, $7, $8, $9, $10, "
-	 "CASE WHEN $5 = 'charge' THEN (SELECT commission FROM rental.vendors WHERE id = $2) ELSE 0 END, $11, $12)",
-	 UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, NUMERICOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	 TIMESTAMPTZOID);
-PLAN(payment_load,
-	 "SELECT p.parent_id, p.kind, p.status, p.method, p.gateway, g.collects, g.is_external, p.amount, p.refunded, p.captured, "
-	 "p.released, p.commission_percent, p.commission FROM rental.payments p JOIN rental.gateways g ON g.name = p.gateway "
-	 "WHERE p.id = $1 AND p.vendor_id = $2 FOR NO KEY UPDATE OF p",
-	 UUIDOID, UUIDOID);
+PLAN(
+	payment_insert,
+	"INSERT INTO rental.payments (id, vendor_id, order_id, invoice_id, parent_id, kind, amount, currency, method, gateway, status, "
+	"commission_percent, reason, created_at) "
+	"VALUES ($1, $2, $3, (SELECT id FROM rental.invoices WHERE order_id = $3 AND vendor_id = $2 AND kind = 'invoice' AND status <> 'draft' "
+	" ORDER BY status = 'paid', issued_at, number LIMIT 1), $4, $5, $6, $7, $8, $9, $10, "
+	"CASE WHEN $5 = 'charge' THEN (SELECT commission FROM rental.vendors WHERE id = $2) ELSE 0 END, $11, $12)",
+	UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, NUMERICOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	TIMESTAMPTZOID);
+PLAN(
+	payment_load,
+	"SELECT p.parent_id, p.kind, p.status, p.method, p.gateway, g.collects, g.is_external, p.amount, p.refunded, p.captured, "
+	"p.released, p.commission_percent, p.commission FROM rental.payments p JOIN rental.gateways g ON g.name = p.gateway "
+	"WHERE p.id = $1 AND p.vendor_id = $2 FOR NO KEY UPDATE OF p",
+	UUIDOID, UUIDOID);
 PLAN(payment_order, "SELECT order_id FROM rental.payments WHERE id = $1", UUIDOID);
 PLAN(payment_set_status, "UPDATE rental.payments SET status = $3 WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID,
 	 TEXTOID);
@@ -75,12 +77,13 @@ PLAN(payment_add,
 	 "UPDATE rental.payments SET refunded = refunded + $3, captured = captured + $4, released = released + $5 "
 	 "WHERE id = $1 AND vendor_id = $2",
 	 UUIDOID, UUIDOID, NUMERICOID, NUMERICOID, NUMERICOID);
-PLAN(payment_commission,
-	 "UPDATE rental.payments p SET commission = n.commission FROM (SELECT commission AS was, "
-	 "round((amount - (SELECT COALESCE(sum(r.amount), 0) FROM rental.payments r WHERE r.parent_id = $1 AND r.vendor_id = $2 AND r.status = 'succeeded')) "
-	 "* commission_percent / 100, $3) AS commission FROM rental.payments WHERE id = $1 AND vendor_id = $2) n "
-	 "WHERE p.id = $1 AND p.vendor_id = $2 RETURNING n.commission - n.was",
-	 UUIDOID, UUIDOID, INT4OID);
+PLAN(
+	payment_commission,
+	"UPDATE rental.payments p SET commission = n.commission FROM (SELECT commission AS was, "
+	"round((amount - (SELECT COALESCE(sum(r.amount), 0) FROM rental.payments r WHERE r.parent_id = $1 AND r.vendor_id = $2 AND r.status = 'succeeded')) "
+	"* commission_percent / 100, $3) AS commission FROM rental.payments WHERE id = $1 AND vendor_id = $2) n "
+	"WHERE p.id = $1 AND p.vendor_id = $2 RETURNING n.commission - n.was",
+	UUIDOID, UUIDOID, INT4OID);
 PLAN(order_add_paid, "UPDATE rental.orders SET paid = paid + $3, updated_at = $4 WHERE id = $1 AND vendor_id = $2",
 	 UUIDOID, UUIDOID, NUMERICOID, TIMESTAMPTZOID);
 PLAN(request_insert,
@@ -88,32 +91,37 @@ PLAN(request_insert,
 	 "VALUES ($1, $2, $3, $4, $5, $6, $7)",
 	 UUIDOID, UUIDOID, TEXTOID, TEXTOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(gateway_load, "SELECT is_external, is_active FROM rental.gateway_view WHERE name = $1", TEXTOID);
-PLAN(deposit_room,
-	 "SELECT LEAST((SELECT COALESCE(sum(amount), 0) FROM rental.order_charges WHERE order_id = $1 AND vendor_id = $2 AND amount > 0) "
-	 "- (SELECT COALESCE(sum(captured), 0) FROM rental.payments WHERE order_id = $1 AND vendor_id = $2 AND kind = 'deposit'), $3)",
-	 UUIDOID, UUIDOID, NUMERICOID);
+PLAN(
+	deposit_room,
+	"SELECT LEAST((SELECT COALESCE(sum(amount), 0) FROM rental.order_charges WHERE order_id = $1 AND vendor_id = $2 AND amount > 0) "
+	"- (SELECT COALESCE(sum(captured), 0) FROM rental.payments WHERE order_id = $1 AND vendor_id = $2 AND kind = 'deposit'), $3)",
+	UUIDOID, UUIDOID, NUMERICOID);
 PLAN(deposits_held,
 	 "SELECT id FROM rental.payments WHERE order_id = $1 AND vendor_id = $2 AND kind = 'deposit' "
 	 "AND status IN ('processing', 'requires_action', 'authorised') ORDER BY id",
 	 UUIDOID, UUIDOID);
-PLAN(event_insert,
-	 "INSERT INTO rental.payment_events (vendor_id, gateway, event_id, payment_id, type, amount, had_effect, created_at) "
-	 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-	 UUIDOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, NUMERICOID, BOOLOID, TIMESTAMPTZOID);
+PLAN(
+	event_insert,
+	"INSERT INTO rental.payment_events (vendor_id, gateway, event_id, payment_id, type, amount, had_effect, created_at) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+	UUIDOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, NUMERICOID, BOOLOID, TIMESTAMPTZOID);
 PLAN(event_known, "SELECT FROM rental.payment_events WHERE gateway = $1 AND event_id = $2", TEXTOID, TEXTOID);
-PLAN(gateway_secret, "SELECT secret, extract(epoch FROM tolerance)::integer FROM rental.gateway_settings "
-	 "WHERE gateway = $1 AND is_active", TEXTOID);
+PLAN(gateway_secret,
+	 "SELECT secret, extract(epoch FROM tolerance)::integer FROM rental.gateway_settings "
+	 "WHERE gateway = $1 AND is_active",
+	 TEXTOID);
 PLAN(gateways_all, "SELECT v.* FROM rental.gateway_view v WHERE $1 ORDER BY v.name", BOOLOID);
 PLAN(gateway_row, "SELECT v FROM rental.gateway_view v WHERE v.name = $1", TEXTOID);
 PLAN(gateway_put,
 	 "INSERT INTO rental.gateways AS g (name, is_external, collects) VALUES ($1, true, COALESCE($2, true)) "
 	 "ON CONFLICT (name) DO UPDATE SET collects = COALESCE($2, g.collects) WHERE NOT g.builtin",
 	 TEXTOID, BOOLOID);
-PLAN(settings_put,
-	 "INSERT INTO rental.gateway_settings AS s (gateway, is_active, secret, tolerance, updated_at) "
-	 "VALUES ($1, COALESCE($2, false), $3, COALESCE(make_interval(secs => $4), '5 minutes'), $5) ON CONFLICT (gateway) DO UPDATE SET "
-	 "is_active = COALESCE($2, s.is_active), secret = COALESCE($3, s.secret), tolerance = COALESCE(make_interval(secs => $4), s.tolerance), updated_at = $5",
-	 TEXTOID, BOOLOID, BYTEAOID, INT4OID, TIMESTAMPTZOID);
+PLAN(
+	settings_put,
+	"INSERT INTO rental.gateway_settings AS s (gateway, is_active, secret, tolerance, updated_at) "
+	"VALUES ($1, COALESCE($2, false), $3, COALESCE(make_interval(secs => $4), '5 minutes'), $5) ON CONFLICT (gateway) DO UPDATE SET "
+	"is_active = COALESCE($2, s.is_active), secret = COALESCE($3, s.secret), tolerance = COALESCE(make_interval(secs => $4), s.tolerance), updated_at = $5",
+	TEXTOID, BOOLOID, BYTEAOID, INT4OID, TIMESTAMPTZOID);
 PLAN(settings_signed, "SELECT secret IS NOT NULL FROM rental.gateway_settings WHERE gateway = $1", TEXTOID);
 PLAN(payment_row, "SELECT v, v.customer_id, v.vendor_id FROM rental.payment_view v WHERE v.id = $1", UUIDOID);
 
@@ -221,12 +229,11 @@ money_moved(const Order *order, const Payment *payment, Datum amount)
 	Datum		  back = amount_negate(amount);
 
 	if (payment->collects)
-		ledger_post(&posting,
-					(LedgerEntry[]){{"platform_claim", amount},
-									{"receivable", back},
-									{"platform_cash", amount},
-									{"vendor_payable", back}},
-					4);
+		ledger_post(
+			&posting,
+			(LedgerEntry[]){
+				{"platform_claim", amount}, {"receivable", back}, {"platform_cash", amount}, {"vendor_payable", back}},
+			4);
 	else
 		ledger_pair(&posting, "cash", "receivable", amount);
 	plan_run(&order_add_paid, VALUE(UUIDPGetDatum(&order->id)), VALUE(UUIDPGetDatum(&order->vendor_id)), VALUE(amount),
@@ -472,10 +479,10 @@ payment_child(const Order *order, const Payment *parent, const char *kind, Datum
 	what.parent_id = parent->id;
 	payment_count(order, &parent->id, captures ? amount_zero() : amount, captures ? amount : amount_zero(),
 				  amount_zero());
-	return payment_make(order, &what,
-						strcmp(kind, "chargeback") == 0 || strcmp(parent->gateway, "manual") == 0 ? "succeeded"
-																								  : first_status(parent),
-						reason, rental_now());
+	return payment_make(
+		order, &what,
+		strcmp(kind, "chargeback") == 0 || strcmp(parent->gateway, "manual") == 0 ? "succeeded" : first_status(parent),
+		reason, rental_now());
 }
 
 /* payment_capture(payment_id uuid, amount numeric, reason text) */
@@ -566,8 +573,7 @@ deposit_follow(PG_FUNCTION_ARGS)
 						errmsg("deposit_follow must be fired after each row that is updated")));
 	desc = RelationGetDescr(trigger->tg_relation);
 	rights = plan_open_trusted();
-	n = plan_run(&deposits_held,
-				 VALUE(heap_getattr(trigger->tg_newtuple, SPI_fnumber(desc, "id"), desc, &isnull)),
+	n = plan_run(&deposits_held, VALUE(heap_getattr(trigger->tg_newtuple, SPI_fnumber(desc, "id"), desc, &isnull)),
 				 VALUE(heap_getattr(trigger->tg_newtuple, SPI_fnumber(desc, "vendor_id"), desc, &isnull)));
 	ids = palloc(Max(n, 1) * sizeof(pg_uuid_t));
 	for (i = 0; i < n; i++)
@@ -645,16 +651,17 @@ is_same_text(const char *a, const char *b, int n)
 static void
 require_signature(NullableDatum header, const char *gateway, const char *body)
 {
-	char	  *signature = header.isnull ? NULL : TextDatumGetCString(header.value);
-	char	  *v1 = signature ? strstr(signature, ",v1=") : NULL;
-	char	  *end;
-	char	  *expected;
-	long long  at;
-	int64	   off;
+	char	 *signature = header.isnull ? NULL : TextDatumGetCString(header.value);
+	char	 *v1 = signature ? strstr(signature, ",v1=") : NULL;
+	char	 *end;
+	char	 *expected;
+	long long at;
+	int64	  off;
 
 	if (plan_run(&gateway_secret, VALUE(CStringGetTextDatum(gateway))) == 0)
 		rental_raise(not_found, errmsg("no such gateway"));
-	if (v1 == NULL || strncmp(signature, "t=", 2) != 0 || v1 - signature > 22 || signature[2] < '0' || signature[2] > '9')
+	if (v1 == NULL || strncmp(signature, "t=", 2) != 0 || v1 - signature > 22 || signature[2] < '0' ||
+		signature[2] > '9')
 		rental_raise(invalid_credentials, errmsg("the signature is missing or malformed"));
 	at = strtoll(signature + 2, &end, 10);
 	expected = signature_of(DatumGetByteaPP(plan_datum(0, 1)), at, body);
@@ -783,8 +790,8 @@ gateway_set(PG_FUNCTION_ARGS)
 		rental_raise(invalid_value, errmsg("tolerance_seconds must be from 1 to 86400"), errfield("tolerance_seconds"));
 	plan_open();
 	plan_run(&gateway_put, VALUE(CStringGetTextDatum(name)), FCARG(4));
-	is_signed = secret != NULL || (plan_run(&settings_signed, VALUE(CStringGetTextDatum(name))) > 0 &&
-								   DatumGetBool(plan_datum(0, 1)));
+	is_signed = secret != NULL ||
+				(plan_run(&settings_signed, VALUE(CStringGetTextDatum(name))) > 0 && DatumGetBool(plan_datum(0, 1)));
 	if (!PG_ARGISNULL(1) && PG_GETARG_BOOL(1) && !is_signed)
 		rental_raise(conflict, errmsg("a gateway without a secret cannot be active"), errfield("is_active"));
 	plan_run(&settings_put, VALUE(CStringGetTextDatum(name)), FCARG(1),

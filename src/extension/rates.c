@@ -105,10 +105,9 @@ PLAN(
 	UUIDOID, UUIDOID, UUIDARRAYOID);
 PLAN(product_class_clear, "DELETE FROM rental.product_tax_classes WHERE product_id = $1 AND vendor_id = $2", UUIDOID,
 	 UUIDOID);
-PLAN(
-	product_class_set,
-	"INSERT INTO rental.product_tax_classes (vendor_id, product_id, class) SELECT $2, $1, $3 WHERE $3 <> 'standard'",
-	UUIDOID, UUIDOID, TEXTOID);
+PLAN(product_class_set,
+	 "INSERT INTO rental.product_tax_classes (vendor_id, product_id, class) SELECT $2, $1, $3 WHERE $3 <> 'standard'",
+	 UUIDOID, UUIDOID, TEXTOID);
 PLAN(settings_row, "SELECT v FROM rental.price_settings_view v WHERE v.vendor_id = $1", UUIDOID);
 PLAN(
 	settings_upsert,
@@ -655,8 +654,8 @@ tax_rate_create(PG_FUNCTION_ARGS)
 	char			*name = request_required_text(FCARG(0), "name", 100);
 	const pg_uuid_t *vendor_id = actor_require_own_vendor(FCARG(4));
 	NullableDatum	 id = VALUE(uuid7_datum());
-	char			*class = class_arg(FCARG(5));
-	char			*region = request_text(FCARG(7), "region", 100);
+	char *class = class_arg(FCARG(5));
+	char *region = request_text(FCARG(7), "region", 100);
 
 	request_country(FCARG(6), "country");
 	if (region != NULL && (*region == '\0' || PG_ARGISNULL(6)))
@@ -687,7 +686,7 @@ product_taxes_replace(PG_FUNCTION_ARGS)
 {
 	Product	   product;
 	ArrayType *ids;
-	char	  *class = class_arg(FCARG(2));
+	char *class = class_arg(FCARG(2));
 
 	request_required(FCARG(0), "product_id");
 	request_required(FCARG(1), "tax_rate_ids");
@@ -699,8 +698,7 @@ product_taxes_replace(PG_FUNCTION_ARGS)
 		ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids)))
 		rental_raise(not_found, errmsg("no such tax"), errfield("tax_rate_ids"));
 	plan_run(&product_class_clear, FCARG(0), VALUE(UUIDPGetDatum(&product.vendor_id)));
-	plan_run(&product_class_set, FCARG(0), VALUE(UUIDPGetDatum(&product.vendor_id)),
-			 VALUE(CStringGetTextDatum(class)));
+	plan_run(&product_class_set, FCARG(0), VALUE(UUIDPGetDatum(&product.vendor_id)), VALUE(CStringGetTextDatum(class)));
 	plan_close();
 	PG_RETURN_VOID();
 }

@@ -167,22 +167,25 @@ PLAN(
 	"JOIN rental.locations l ON l.id = x.location_id AND l.vendor_id = x.vendor_id LEFT JOIN rental.categories c ON c.id = d.category_id "
 	"GROUP BY 1, 2, 3 ORDER BY 2, 1, 3",
 	TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID);
-PLAN(trial_balance,
-	 "SELECT a.book, a.code, a.kind, a.name, e.currency, GREATEST(sum(e.amount), 0 * sum(e.amount)), GREATEST(-sum(e.amount), 0 * sum(e.amount)) "
-	 "FROM rental.ledger_entries e JOIN rental.ledger_accounts a ON a.code = e.account WHERE ($1 IS NULL OR e.vendor_id = $1) "
-	 "GROUP BY a.book, a.code, a.kind, a.name, e.currency ORDER BY a.book DESC, a.kind, a.code, e.currency",
-	 UUIDOID);
-PLAN(customer_balances,
-	 "SELECT e.customer_id, u.name, e.currency, sum(e.amount) FILTER (WHERE e.account = 'receivable'), "
-	 "-COALESCE(sum(e.amount) FILTER (WHERE e.account = 'deposit_owed'), 0) FROM rental.ledger_entries e JOIN rental.users u ON u.id = e.customer_id "
-	 "WHERE e.account IN ('receivable', 'deposit_owed') AND ($1 IS NULL OR e.vendor_id = $1) GROUP BY e.customer_id, u.name, e.currency "
-	 "HAVING COALESCE(sum(e.amount) FILTER (WHERE e.account = 'receivable'), 0) <> 0 OR COALESCE(sum(e.amount) FILTER (WHERE e.account = 'deposit_owed'), 0) <> 0 ORDER BY 2, 1",
-	 UUIDOID);
-PLAN(taxes,
-	 "SELECT n.seller ->> 'country', t.name, t.percent, t.is_inclusive, t.is_reverse, n.currency, sum(t.taxable), sum(t.tax) "
-	 "FROM rental.invoices n JOIN rental.invoice_taxes t ON t.invoice_id = n.id AND t.vendor_id = n.vendor_id "
-	 "WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($3 IS NULL OR n.vendor_id = $3) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
-	 TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID);
+PLAN(
+	trial_balance,
+	"SELECT a.book, a.code, a.kind, a.name, e.currency, GREATEST(sum(e.amount), 0 * sum(e.amount)), GREATEST(-sum(e.amount), 0 * sum(e.amount)) "
+	"FROM rental.ledger_entries e JOIN rental.ledger_accounts a ON a.code = e.account WHERE ($1 IS NULL OR e.vendor_id = $1) "
+	"GROUP BY a.book, a.code, a.kind, a.name, e.currency ORDER BY a.book DESC, a.kind, a.code, e.currency",
+	UUIDOID);
+PLAN(
+	customer_balances,
+	"SELECT e.customer_id, u.name, e.currency, sum(e.amount) FILTER (WHERE e.account = 'receivable'), "
+	"-COALESCE(sum(e.amount) FILTER (WHERE e.account = 'deposit_owed'), 0) FROM rental.ledger_entries e JOIN rental.users u ON u.id = e.customer_id "
+	"WHERE e.account IN ('receivable', 'deposit_owed') AND ($1 IS NULL OR e.vendor_id = $1) GROUP BY e.customer_id, u.name, e.currency "
+	"HAVING COALESCE(sum(e.amount) FILTER (WHERE e.account = 'receivable'), 0) <> 0 OR COALESCE(sum(e.amount) FILTER (WHERE e.account = 'deposit_owed'), 0) <> 0 ORDER BY 2, 1",
+	UUIDOID);
+PLAN(
+	taxes,
+	"SELECT n.seller ->> 'country', t.name, t.percent, t.is_inclusive, t.is_reverse, n.currency, sum(t.taxable), sum(t.tax) "
+	"FROM rental.invoices n JOIN rental.invoice_taxes t ON t.invoice_id = n.id AND t.vendor_id = n.vendor_id "
+	"WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($3 IS NULL OR n.vendor_id = $3) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
+	TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID);
 
 static void
 period_args(FunctionCallInfo fcinfo)
@@ -202,8 +205,8 @@ report_revenue_by(PG_FUNCTION_ARGS)
 
 	period_args(fcinfo);
 	request_word(dimension, "dimension", (const char *[]){"category", "vendor", "location", "product", NULL});
-	return report_rows(fcinfo, &revenue_by,
-					   (NullableDatum[]){FCARG(0), FCARG(1), FCARG(2), report_vendor(FCARG(3))}, 4);
+	return report_rows(fcinfo, &revenue_by, (NullableDatum[]){FCARG(0), FCARG(1), FCARG(2), report_vendor(FCARG(3))},
+					   4);
 }
 
 PG_FUNCTION_INFO_V1(report_trial_balance);

@@ -422,8 +422,8 @@ Jsonb *
 request_json(const char *text)
 {
 	MemoryContext here = CurrentMemoryContext;
-	Jsonb		 *volatile json = NULL;
-	ErrorData	 *error;
+	Jsonb *volatile json = NULL;
+	ErrorData *error;
 
 	PG_TRY();
 	{

@@ -33,9 +33,9 @@ extern bool			 request_time(const RequestObject *object, const char *field, bool
 extern int			 request_uuids(const RequestObject *object, const char *field, pg_uuid_t **values);
 extern char			*request_string(const RequestObject *object, const char *field, bool required, int most);
 extern bool			 request_amount(const RequestObject *object, const char *field, bool required, Datum *value);
-extern bool request_child(const RequestObject *object, const char *field, bool required, const char *const *fields,
-						  RequestObject *child);
-extern Jsonb		*request_json(const char *text);
+extern bool	  request_child(const RequestObject *object, const char *field, bool required, const char *const *fields,
+							RequestObject *child);
+extern Jsonb *request_json(const char *text);
 extern RequestObject request_whole(const char *name, Jsonb *json, const char *const *fields);
 extern char			*request_path(const RequestObject *object, const char *field);
 

@@ -76,8 +76,7 @@ secret_hmac(const bytea *key, const char *text)
 	pg_hmac_ctx	 *context = pg_hmac_create(PG_SHA256);
 
 	if (context == NULL || pg_hmac_init(context, (const uint8 *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)) < 0 ||
-		pg_hmac_update(context, (const uint8 *) text, strlen(text)) < 0 ||
-		pg_hmac_final(context, mac, sizeof(mac)) < 0)
+		pg_hmac_update(context, (const uint8 *) text, strlen(text)) < 0 || pg_hmac_final(context, mac, sizeof(mac)) < 0)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC-SHA-256")));
 	pg_hmac_free(context);
 	return hexadecimal(mac, sizeof(mac));

@@ -1240,8 +1240,8 @@ bind_raw(Call *call, h2o_iovec_t body)
 			*c = *c == '_' ? '-' : *c;
 		at = h2o_find_header_by_str(&req->headers, name, strlen(name), -1);
 		if (at != -1 && text_is_utf8(req->headers.entries[at].value.base, req->headers.entries[at].value.len))
-			values[i] = h2o_strdup(&req->pool, req->headers.entries[at].value.base,
-								   req->headers.entries[at].value.len).base;
+			values[i] =
+				h2o_strdup(&req->pool, req->headers.entries[at].value.base, req->headers.entries[at].value.len).base;
 	}
 }
 
