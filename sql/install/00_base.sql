@@ -68,9 +68,11 @@ CREATE TABLE endpoint (
 	upload_field text CHECK (upload_field ~ '^[a-z][a-z0-9_]*$'),
 	upload_bytes integer CHECK (upload_bytes > 0),
 	download boolean NOT NULL DEFAULT false,
+	raw_body boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (method, path),
 	CHECK ((cache_seconds = 0 OR (method = 'GET' AND auth = '{public}')) AND (NOT stream OR method = 'GET')),
 	CHECK ((upload_field IS NULL OR method = 'POST') AND (upload_bytes IS NULL OR upload_field IS NOT NULL)),
+	CHECK (NOT raw_body OR (method = 'POST' AND upload_field IS NULL)),
 	CHECK (NOT download OR (method = 'GET' AND NOT stream AND cache_seconds = 0))
 );
 COMMENT ON TABLE endpoint IS
@@ -85,6 +87,8 @@ COMMENT ON COLUMN endpoint.upload_field IS
 	'the request brings a file, in this field of a form or as its whole body. The function is told what is known of it by its arguments file (SHA-256), file_size, file_type (by its first bytes) and file_name, as far as it has them';
 COMMENT ON COLUMN endpoint.upload_bytes IS 'how large the file may be; null: as large as the shim takes';
 COMMENT ON COLUMN endpoint.download IS 'the answer is a file: the function returns a file_view';
+COMMENT ON COLUMN endpoint.raw_body IS
+	'the function gets the body as it came, of whatever type, in its argument body, and the header X-Y in an argument header_x_y, so that it can check a signature';
 COMMENT ON COLUMN endpoint.builtin IS 'made by the extension, so not part of a dump';
 
 -- Numbers that people read

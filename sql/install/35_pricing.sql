@@ -60,12 +60,20 @@ CREATE TABLE tax_rates (
 	percent numeric NOT NULL CHECK (percent BETWEEN 0 AND 100),
 	is_inclusive boolean NOT NULL DEFAULT false,
 	is_default boolean NOT NULL DEFAULT true,
+	class text NOT NULL DEFAULT 'standard' CHECK (class ~ '^[a-z][a-z0-9_]{0,39}$'),
+	country text CHECK (country ~ '^[A-Z]{2}$'),
+	region text CHECK (region IS NULL OR (region <> '' AND length(region) <= 100 AND country IS NOT NULL)),
+	from_date date,
+	to_date date CHECK (to_date >= from_date),
 	PRIMARY KEY (id, vendor_id)
 );
 CREATE INDEX ON tax_rates (vendor_id);
 COMMENT ON TABLE tax_rates IS 'Taxes of a vendor.';
 COMMENT ON COLUMN tax_rates.is_inclusive IS 'prices hold it already; else it is added';
-COMMENT ON COLUMN tax_rates.is_default IS 'of every product that has no taxes of its own';
+COMMENT ON COLUMN tax_rates.is_default IS 'of every product of its class that has no taxes of its own';
+COMMENT ON COLUMN tax_rates.country IS 'where it applies, by the customer''s place of supply; null: anywhere';
+COMMENT ON COLUMN tax_rates.from_date IS 'first local date on which a rental may start that is taxed by it; null: since ever';
+COMMENT ON COLUMN tax_rates.to_date IS 'last such date; null: for ever';
 CREATE TABLE product_taxes (
 	vendor_id uuid NOT NULL,
 	product_id uuid NOT NULL,
@@ -75,6 +83,47 @@ CREATE TABLE product_taxes (
 	FOREIGN KEY (tax_rate_id, vendor_id) REFERENCES tax_rates (id, vendor_id) ON DELETE CASCADE
 );
 COMMENT ON TABLE product_taxes IS 'Taxes of single products, instead of the vendor''s default ones.';
+CREATE TABLE product_tax_classes (
+	vendor_id uuid NOT NULL,
+	product_id uuid NOT NULL,
+	class text NOT NULL CHECK (class ~ '^[a-z][a-z0-9_]{0,39}$'),
+	PRIMARY KEY (product_id, vendor_id),
+	FOREIGN KEY (product_id, vendor_id) REFERENCES products (id, vendor_id)
+);
+COMMENT ON TABLE product_tax_classes IS 'Products of another class than standard.';
+
+-- Not SECURITY DEFINER and without settings, so that it is inlined where prices are made.
+CREATE FUNCTION taxes_of(vendor uuid, product uuid, customer uuid, at timestamptz,
+	OUT name text, OUT percent numeric, OUT is_inclusive boolean, OUT is_reverse boolean) RETURNS SETOF record LANGUAGE sql STABLE AS $$
+	SELECT t.name, CASE WHEN COALESCE(c.reverse_charge, false) THEN 0 ELSE t.percent END,
+		t.is_inclusive AND NOT COALESCE(c.reverse_charge, false), COALESCE(c.reverse_charge, false)
+	FROM rental.tax_rates t
+	JOIN rental.vendors v ON v.id = t.vendor_id
+	LEFT JOIN rental.billing_settings s ON s.vendor_id = t.vendor_id
+	LEFT JOIN rental.customer_taxes c ON c.vendor_id = t.vendor_id AND c.user_id = customer
+	WHERE t.vendor_id = vendor
+		AND CASE WHEN EXISTS (SELECT FROM rental.product_taxes x WHERE x.product_id = product AND x.vendor_id = vendor)
+			THEN EXISTS (SELECT FROM rental.product_taxes x WHERE x.product_id = product AND x.vendor_id = vendor AND x.tax_rate_id = t.id)
+			ELSE t.is_default AND t.class = COALESCE((SELECT p.class FROM rental.product_tax_classes p WHERE p.product_id = product AND p.vendor_id = vendor), 'standard') END
+		AND COALESCE(t.country = CASE WHEN c.country IS NULL THEN s.country ELSE c.country END, t.country IS NULL)
+		AND COALESCE(t.region = CASE WHEN c.country IS NULL THEN s.region ELSE c.region END, t.region IS NULL)
+		AND COALESCE(t.from_date <= (at AT TIME ZONE v.time_zone)::date, true) AND COALESCE(t.to_date >= (at AT TIME ZONE v.time_zone)::date, true)
+	ORDER BY t.id
+$$;
+COMMENT ON FUNCTION taxes_of(uuid, uuid, uuid, timestamptz) IS
+	'The taxes of a rental that starts then, by place, class and date; under reverse charge each at 0 percent.';
+CREATE FUNCTION tax_parts(vendor uuid, product uuid, customer uuid, at timestamptz, net numeric, decimals integer,
+	OUT n bigint, OUT name text, OUT percent numeric, OUT is_inclusive boolean, OUT is_reverse boolean, OUT taxable numeric, OUT tax numeric)
+	RETURNS SETOF record LANGUAGE sql STABLE AS $$
+	WITH t AS (SELECT row_number() OVER () AS n, x.* FROM rental.taxes_of(vendor, product, customer, at) x),
+	parts AS (SELECT t.*, CASE WHEN t.is_inclusive
+		THEN round(net * t.percent / (100 + (SELECT sum(i.percent) FROM t i WHERE i.is_inclusive)), decimals)
+		ELSE round(net * t.percent / 100, decimals) END AS tax FROM t)
+	SELECT p.n, p.name, p.percent, p.is_inclusive, p.is_reverse,
+		net - CASE WHEN p.is_inclusive THEN (SELECT sum(i.tax) FROM parts i WHERE i.is_inclusive) ELSE 0 END, p.tax FROM parts p
+$$;
+COMMENT ON FUNCTION tax_parts(uuid, uuid, uuid, timestamptz, numeric, integer) IS
+	'What each tax makes of an amount: what is added to it, or what it holds, each rounded half-up on its own; taxable is what the tax is on.';
 
 CREATE TABLE coupons (
 	vendor_id uuid NOT NULL REFERENCES vendors,
@@ -175,7 +224,7 @@ CREATE VIEW coupon_view AS SELECT id, vendor_id, code, percent, amount, starts_a
 	is_active, created_at FROM coupons;
 COMMENT ON VIEW coupon_view IS 'A coupon as its vendor sees it.';
 CREATE TYPE coupon_page AS (count bigint, next text, previous text, results coupon_view[]);
-CREATE VIEW tax_rate_view AS SELECT id, vendor_id, name, percent, is_inclusive, is_default FROM tax_rates;
+CREATE VIEW tax_rate_view AS SELECT id, vendor_id, name, percent, is_inclusive, is_default, class, country, region, from_date, to_date FROM tax_rates;
 COMMENT ON VIEW tax_rate_view IS 'A tax of a vendor.';
 CREATE TYPE tax_rate_page AS (count bigint, next text, previous text, results tax_rate_view[]);
 CREATE VIEW price_settings_view AS
@@ -241,15 +290,18 @@ COMMENT ON FUNCTION coupon_update(uuid, boolean, timestamptz, integer) IS 'Chang
 CREATE FUNCTION tax_rate_list(vendor_id uuid DEFAULT NULL, page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS tax_rate_page
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tax_rate_list(uuid, integer, text, text) IS 'A vendor''s taxes, oldest first, for its team. Error: forbidden.';
-CREATE FUNCTION tax_rate_create(name text, percent numeric, is_inclusive boolean DEFAULT false, is_default boolean DEFAULT true, vendor_id uuid DEFAULT NULL) RETURNS tax_rate_view
+CREATE FUNCTION tax_rate_create(name text, percent numeric, is_inclusive boolean DEFAULT false, is_default boolean DEFAULT true, vendor_id uuid DEFAULT NULL,
+	class text DEFAULT 'standard', country text DEFAULT NULL, region text DEFAULT NULL, from_date date DEFAULT NULL, to_date date DEFAULT NULL) RETURNS tax_rate_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION tax_rate_create(text, numeric, boolean, boolean, uuid) IS 'Adds a tax. Errors: forbidden, invalid_value.';
+COMMENT ON FUNCTION tax_rate_create(text, numeric, boolean, boolean, uuid, text, text, text, date, date) IS
+	'Adds a tax, for a class of products, a place and a time, as tax_rates explains. Errors: forbidden, invalid_value.';
 CREATE FUNCTION tax_rate_delete(tax_rate_id uuid) RETURNS void
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tax_rate_delete(uuid) IS 'Takes a tax away, from products as well. Error: not_found.';
-CREATE FUNCTION product_taxes_replace(product_id uuid, tax_rate_ids uuid[]) RETURNS void
+CREATE FUNCTION product_taxes_replace(product_id uuid, tax_rate_ids uuid[], class text DEFAULT 'standard') RETURNS void
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION product_taxes_replace(uuid, uuid[]) IS 'Sets a product''s own taxes; an empty list means the vendor''s default ones. Errors: forbidden, not_found.';
+COMMENT ON FUNCTION product_taxes_replace(uuid, uuid[], text) IS
+	'Sets a product''s own taxes; an empty list means the vendor''s default ones of the product''s class, which is set, too. Errors: forbidden, not_found, invalid_value.';
 
 CREATE FUNCTION price_settings_get(vendor_id uuid DEFAULT NULL) RETURNS price_settings_view
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';

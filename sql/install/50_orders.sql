@@ -83,9 +83,9 @@ CREATE TABLE order_charges (
 	vendor_id uuid NOT NULL,
 	order_id uuid NOT NULL,
 	order_item_id uuid,
-	kind text NOT NULL CHECK (kind IN ('damage', 'loss', 'late', 'early_return', 'other')),
+	kind text NOT NULL CHECK (kind IN ('damage', 'loss', 'late', 'early_return', 'credit', 'other')),
 	quantity integer NOT NULL CHECK (quantity >= 1),
-	amount numeric NOT NULL CHECK (amount >= 0 OR kind = 'early_return'),
+	amount numeric NOT NULL CHECK (amount >= 0 OR kind IN ('early_return', 'credit')),
 	reason text CHECK (length(reason) <= 1000),
 	created_at timestamptz NOT NULL DEFAULT rental.now(),
 	PRIMARY KEY (id, vendor_id),
@@ -94,7 +94,7 @@ CREATE TABLE order_charges (
 );
 CREATE INDEX ON order_charges (order_id);
 COMMENT ON TABLE order_charges IS 'What comes on top of an order''s total.';
-COMMENT ON COLUMN order_charges.kind IS 'damage and loss: up to the replacement value; late; early_return: a refund, below zero; other';
+COMMENT ON COLUMN order_charges.kind IS 'damage and loss: up to the replacement value; late; early_return and credit (of a credit note): below zero; other';
 COMMENT ON COLUMN order_charges.quantity IS 'pieces that it is for';
 COMMENT ON COLUMN order_charges.amount IS 'for all of them, in the order''s currency';
 

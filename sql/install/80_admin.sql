@@ -25,7 +25,7 @@ COMMENT ON VIEW endpoint_argument IS
 CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[], OUT status integer, OUT rate_class text,
 	OUT statement text, OUT args json, OUT cache_seconds integer, OUT cache_tags text[], OUT stream boolean,
 	OUT upload_field text, OUT upload_bytes integer, OUT download boolean, OUT is_stable boolean,
-	OUT tag text) RETURNS SETOF record
+	OUT tag text, OUT raw_body boolean) RETURNS SETOF record
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
 	SELECT e.method, e.path, e.auth, e.status, e.rate_class,
 		'SELECT rental.request_begin($1::uuid, $2::text, $3::uuid, $4::uuid, $5::text, $6::text, $7::text), '
@@ -38,7 +38,7 @@ CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[]
 		|| CASE WHEN e.method = 'POST'
 			THEN format(', CASE WHEN $8 IS NULL THEN rental.response_headers() ELSE rental.response_headers_kept(%s) END', e.status)
 			ELSE ', rental.response_headers()' END,
-		c.args, e.cache_seconds, e.cache_tags, e.stream, e.upload_field, e.upload_bytes, e.download, p.provolatile <> 'v', e.tag
+		c.args, e.cache_seconds, e.cache_tags, e.stream, e.upload_field, e.upload_bytes, e.download, p.provolatile <> 'v', e.tag, e.raw_body
 	FROM endpoint e
 	CROSS JOIN LATERAL (SELECT CASE e.method WHEN 'GET' THEN 7 WHEN 'POST' THEN 9 ELSE 8 END AS context) x
 	JOIN pg_proc p ON p.oid = to_regproc(e.function)

@@ -76,7 +76,7 @@ COMMENT ON FUNCTION openapi_error(text) IS 'A response of the API document that 
 CREATE FUNCTION openapi() RETURNS json
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
 	WITH RECURSIVE operation AS (
-		SELECT e.method, e.path, e.auth, e.status, e.tag, e.summary, e.stream, e.upload_field, e.download, p.oid AS function, p.prorettype AS returns, p.proretset AS is_set,
+		SELECT e.method, e.path, e.auth, e.status, e.tag, e.summary, e.stream, e.upload_field, e.download, e.raw_body, p.oid AS function, p.prorettype AS returns, p.proretset AS is_set,
 			-- a function that serves several endpoints is named with each
 			p.proname || CASE WHEN count(*) OVER (PARTITION BY p.proname) > 1 THEN ':' || lower(e.method) || ':' || translate(e.path, '{}', '()') ELSE '' END
 				AS id,
@@ -191,6 +191,7 @@ CREATE FUNCTION openapi() RETURNS json
 		WHERE NOT (a.name = 'given' AND a.is_array)
 			-- what is known of a file, the shim says
 			AND NOT (o.upload_field IS NOT NULL AND a.name IN ('file', 'file_size', 'file_type', 'file_name'))
+			AND NOT (o.raw_body AND (a.name = 'body' OR a.name LIKE 'header\_%'))
 	), request AS (
 		SELECT o.method, o.path,
 			json_agg(json_strip_nulls(json_build_object('name', a.name, 'in', a.place, 'required', a.required OR a.place = 'path',
@@ -271,7 +272,9 @@ CREATE FUNCTION openapi() RETURNS json
 						'additionalProperties', false)),
 					'application/octet-stream', json_build_object('schema', b.schema)))
 				FROM (SELECT json_build_object('type', 'string', 'format', 'binary', 'description', 'The file') AS schema) b
-			) WHEN r.properties IS NOT NULL THEN json_build_object(
+			) WHEN o.raw_body THEN json_build_object('required', true, 'content',
+				json_build_object('*/*', json_build_object('schema', json_build_object('type', 'string'))))
+			WHEN r.properties IS NOT NULL THEN json_build_object(
 				'required', r.required IS NOT NULL,
 				'content', json_build_object('application/json', json_build_object('schema', json_build_object(
 					'type', 'object', 'required', r.required, 'properties', r.properties, 'additionalProperties', false)))) END,

@@ -83,6 +83,13 @@ BEGIN
 		('invoices', 'INSERT OR UPDATE OR DELETE', '{}'),
 		('invoice_lines', 'UPDATE OR DELETE', '{}'),
 		('payments', 'INSERT OR UPDATE OR DELETE', '{}'),
+		('billing_settings', 'INSERT OR UPDATE OR DELETE', '{}'),
+		('billing_plans', 'INSERT OR UPDATE OR DELETE', '{}'),
+		('customer_taxes', 'INSERT OR UPDATE OR DELETE', '{}'),
+		('product_tax_classes', 'INSERT OR UPDATE OR DELETE', '{}'),
+		('gateways', 'INSERT OR UPDATE OR DELETE', '{}'),
+		('gateway_settings', 'INSERT OR UPDATE OR DELETE', '{}'),
+		('payouts', 'INSERT OR UPDATE OR DELETE', '{}'),
 		('examples', 'INSERT OR UPDATE OR DELETE', '{}'),
 		('endpoint', 'INSERT OR UPDATE OR DELETE', '{}')) AS list(name, events, left_out)
 	LOOP

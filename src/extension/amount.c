@@ -66,6 +66,18 @@ amount_add(Datum a, Datum b)
 }
 
 Datum
+amount_negate(Datum amount)
+{
+	return DirectFunctionCall1(numeric_uminus, amount);
+}
+
+Datum
+amount_subtract(Datum a, Datum b)
+{
+	return DirectFunctionCall2(numeric_sub, a, b);
+}
+
+Datum
 amount_times(Datum amount, int64 n)
 {
 	return DirectFunctionCall2(numeric_mul, amount, DirectFunctionCall1(int8_numeric, Int64GetDatum(n)));

@@ -13,6 +13,8 @@ extern int	 amount_exponent(const char *currency);
 extern Datum amount_round(Datum amount, const char *currency);
 extern void	 amount_check(Datum amount, const char *currency, const char *field);
 extern Datum amount_add(Datum a, Datum b);
+extern Datum amount_negate(Datum amount);
+extern Datum amount_subtract(Datum a, Datum b);
 extern Datum amount_times(Datum amount, int64 n);
 extern Datum amount_divide(Datum amount, int64 n);
 extern Datum amount_zero(void);

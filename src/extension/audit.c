@@ -136,13 +136,13 @@ role_name(ActorRole role)
 }
 
 /*
- * is_restoring tells whether a superuser's session has the settings that every
+ * audit_is_restoring tells whether a superuser's session has the settings that every
  * script of pg_dump and pg_restore begins with. The rows that come back then
  * have their record in the trail that comes back with them. Requests cannot
  * be in such a session, nor can members of rental_admin.
  */
-static bool
-is_restoring(void)
+bool
+audit_is_restoring(void)
 {
 	return !row_security && !check_function_bodies && superuser_arg(GetSessionUserId()) &&
 		   actor_current()->role == ACTOR_SYSTEM;
@@ -405,7 +405,7 @@ audit_record(PG_FUNCTION_ARGS)
 	memset(nulls, true, sizeof(nulls));
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
-		if (creating_extension || is_restoring())
+		if (creating_extension || audit_is_restoring())
 			return PointerGetDatum(NULL);
 		action = "insert";
 		was = NULL;
@@ -445,7 +445,7 @@ audit_guard(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("audit_guard is a BEFORE trigger")));
-	if (TRIGGER_FIRED_BY_INSERT(data->tg_event) ? !is_restoring()
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event) ? !audit_is_restoring()
 												: (!unlocked || TRIGGER_FIRED_BY_TRUNCATE(data->tg_event)))
 		rental_raise(forbidden, errmsg("the audit trail is append-only"),
 					 errhint("Triggers write it. Only rental.audit_purge(before) shortens it."));

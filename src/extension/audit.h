@@ -13,5 +13,6 @@
  * themselves recorded, with what they overwrote. Returns the rows blanked.
  */
 extern uint64 audit_forget_user(const pg_uuid_t *user_id);
+extern bool	  audit_is_restoring(void);
 
 #endif /* RENTAL_AUDIT_H */

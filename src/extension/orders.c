@@ -536,31 +536,44 @@ order_contract_get(PG_FUNCTION_ARGS)
 
 /* Changing */
 
-/* order_lock finds and locks an order that the caller may see, between plan_open and plan_close. */
+/* order_lock_row finds and locks an order, whoever calls, between plan_open and plan_close. */
+bool
+order_lock_row(const pg_uuid_t *id, Order *order)
+{
+	NullableDatum expires;
+
+	if (plan_run(&order_for_update, VALUE(UUIDPGetDatum(id))) == 0)
+		return false;
+	expires = plan_value(0, 11);
+	order->id = *id;
+	order->vendor_id = *DatumGetUUIDP(plan_datum(0, 1));
+	order->customer_id = *DatumGetUUIDP(plan_datum(0, 2));
+	order->status = plan_text(0, 3);
+	order->currency = plan_text(0, 4);
+	order->time_zone = plan_text(0, 5);
+	order->subtotal = plan_datum(0, 6);
+	order->tax = plan_datum(0, 7);
+	order->total = plan_datum(0, 8);
+	order->fee = plan_datum(0, 9);
+	order->paid = plan_datum(0, 10);
+	order->expires_at = expires.isnull ? DT_NOEND : DatumGetTimestampTz(expires.value);
+	return true;
+}
+
+/* order_lock finds and locks an order that the caller may see. */
 static void
 order_lock(const pg_uuid_t *id, Order *order)
 {
-	bool found = plan_run(&order_for_update, VALUE(UUIDPGetDatum(id))) > 0;
-
-	if (found)
-	{
-		NullableDatum expires = plan_value(0, 11);
-
-		order->id = *id;
-		order->vendor_id = *DatumGetUUIDP(plan_datum(0, 1));
-		order->customer_id = *DatumGetUUIDP(plan_datum(0, 2));
-		order->status = plan_text(0, 3);
-		order->currency = plan_text(0, 4);
-		order->time_zone = plan_text(0, 5);
-		order->subtotal = plan_datum(0, 6);
-		order->tax = plan_datum(0, 7);
-		order->total = plan_datum(0, 8);
-		order->fee = plan_datum(0, 9);
-		order->paid = plan_datum(0, 10);
-		order->expires_at = expires.isnull ? DT_NOEND : DatumGetTimestampTz(expires.value);
-	}
-	if (!found || !actor_may_see(&order->customer_id, &order->vendor_id))
+	if (!order_lock_row(id, order) || !actor_may_see(&order->customer_id, &order->vendor_id))
 		rental_raise(not_found, errmsg("no such order"));
+}
+
+/* order_lock_seen is order_lock for what the customer may do as well. */
+void
+order_lock_seen(NullableDatum id, Order *order)
+{
+	request_required(id, "order_id");
+	order_lock(DatumGetUUIDP(id.value), order);
 }
 
 /* order_lock_own is order_lock for what only the vendor's team may do. */
@@ -840,7 +853,7 @@ order_paid(const pg_uuid_t *id)
 	Order  order;
 	Policy policy;
 
-	order_lock(id, &order);
+	order_lock_row(id, &order);
 	if (strcmp(order.status, "pending") != 0)
 		return;
 	policy_load(&order.vendor_id, &policy);

@@ -39,6 +39,8 @@ typedef struct OrderRequest
 	bool			  is_draft;
 } OrderRequest;
 
+extern bool			 order_lock_row(const pg_uuid_t *id, Order *order);
+extern void			 order_lock_seen(NullableDatum id, Order *order);
 extern void			 order_lock_own(NullableDatum id, Order *order);
 extern void			 order_event(const Order *order, const char *kind, const char *json);
 extern void			 order_paid(const pg_uuid_t *id);

@@ -31,8 +31,9 @@ LOOKUP(group_of_member, "customer_group_members", NULL, "group_id");
 LOOKUP(group_by_id, "customer_groups", NULL, "percent");
 LOOKUP(rules_of, "price_rules", "price_rules_vendor_id_idx", "kind", "name", "from_date", "to_date", "weekdays",
 	   "percent", "amount", "priority", "id", "product_id", "category_id", "min_quantity", "max_quantity");
-LOOKUP(taxes_of, "tax_rates", "tax_rates_vendor_id_idx", "id", "name", "percent", "is_inclusive", "is_default");
-LOOKUP(taxes_of_product, "product_taxes", NULL, "tax_rate_id");
+LOOKUP(any_tax, "tax_rates", "tax_rates_vendor_id_idx", "id");
+PLAN(taxes_of, "SELECT name, percent, is_inclusive FROM rental.taxes_of($1, $2, $3, $4)", UUIDOID, UUIDOID, UUIDOID,
+	 TIMESTAMPTZOID);
 PLAN(
 	coupon_of,
 	"SELECT id, percent, amount, minimum, product_ids, category_ids, is_active AND COALESCE(starts_at <= $3, true) AND COALESCE(ends_at > $3, true), "
@@ -572,69 +573,32 @@ coupon_discount(PriceItem *items, int n, PriceOrder *order)
 
 /* Taxes */
 
-/* A tax, in the order of the columns of taxes_of */
-typedef struct Tax
-{
-	NullableDatum id;
-	NullableDatum name;
-	NullableDatum percent;
-	NullableDatum is_inclusive;
-	NullableDatum is_default;
-} Tax;
-
-static int
-compare_taxes(const void *a, const void *b)
-{
-	return memcmp(DatumGetUUIDP(((const Tax *) a)->id.value), DatumGetUUIDP(((const Tax *) b)->id.value), UUID_LEN);
-}
-
-/* taxes_read finds the taxes of a product: its own, or else the vendor's default ones, in the order of their ids. */
-static int
-taxes_read(const Product *product, Tax **taxes)
-{
-	int			   n = lookup_rows(&taxes_of, &product->vendor_id, NULL, PG_INT32_MAX, (NullableDatum **) taxes);
-	NullableDatum *own;
-	int			   nown = n == 0 ? 0 : lookup_rows(&taxes_of_product, &product->id, NULL, PG_INT32_MAX, &own);
-	int			   found = 0;
-	int			   i;
-	int			   j;
-
-	for (i = 0; i < n; i++)
-	{
-		const Tax *tax = &(*taxes)[i];
-		bool	   applies = nown == 0 && DatumGetBool(tax->is_default.value);
-
-		for (j = 0; j < nown; j++)
-			applies |= uuid_equal(DatumGetUUIDP(own[j].value), DatumGetUUIDP(tax->id.value));
-		if (applies)
-			(*taxes)[found++] = *tax;
-	}
-	if (found > 1)
-		qsort(*taxes, found, sizeof(Tax), compare_taxes);
-	return found;
-}
-
 static void
-item_taxes(PriceItem *item)
+item_taxes(PriceItem *item, const pg_uuid_t *customer_id)
 {
-	Minor net = item->subtotal - item->discount;
-	int64 included = MILLION;
-	Tax	 *taxes;
-	int	  n = taxes_read(item->product, &taxes);
-	int	  i;
+	Minor		  net = item->subtotal - item->discount;
+	int64		  included = MILLION;
+	NullableDatum any;
+	uint64		  n;
+	uint64		  i;
 
+	/* a vendor that charges none needs no plan to tell */
+	if (!lookup_row(&any_tax, &item->product->vendor_id, NULL, &any))
+		return;
+	n = plan_read(&taxes_of, VALUE(UUIDPGetDatum(&item->product->vendor_id)), VALUE(UUIDPGetDatum(&item->product->id)),
+				  VALUE_OR_NULL(UUIDPGetDatum(customer_id), customer_id == NULL),
+				  VALUE(TimestampTzGetDatum(item->period.start)));
 	for (i = 0; i < n; i++)
-		if (DatumGetBool(taxes[i].is_inclusive.value))
-			included += millionths(taxes[i].percent.value);
+		if (DatumGetBool(plan_datum(i, 3)))
+			included += millionths(plan_datum(i, 2));
 	for (i = 0; i < n; i++)
 	{
-		int64 percent = millionths(taxes[i].percent.value);
-		char *name = TextDatumGetCString(taxes[i].name.value);
+		int64 percent = millionths(plan_datum(i, 2));
 
-		if (DatumGetBool(taxes[i].is_inclusive.value))
+		if (DatumGetBool(plan_datum(i, 3)))
 			/* told, but no part of any sum: the price holds it already */
 			charge_explain(&item->charge, "tax",
-						   psprintf("holds %s %s", name,
+						   psprintf("holds %s %s", plan_text(i, 1),
 									amount_minor_text(charge_part(net, percent, included), item->product->currency)),
 						   0, 0);
 		else
@@ -642,7 +606,7 @@ item_taxes(PriceItem *item)
 			Minor tax = charge_scale(net, percent);
 
 			item->tax += tax;
-			charge_explain(&item->charge, "tax", name, 0, tax);
+			charge_explain(&item->charge, "tax", plan_text(i, 1), 0, tax);
 		}
 	}
 }
@@ -688,7 +652,7 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 	for (i = 0; i < n; i++)
 	{
 		items[i].tax = 0;
-		item_taxes(&items[i]);
+		item_taxes(&items[i], order->customer_id);
 		items[i].total = items[i].subtotal - items[i].discount + items[i].tax;
 		order->subtotal += items[i].subtotal;
 		order->discount += items[i].discount;

@@ -91,8 +91,9 @@ PLAN(
 	UUIDOID, BOOLOID, TIMESTAMPTZOID, INT4OID);
 PLAN(
 	tax_insert,
-	"INSERT INTO rental.tax_rates (id, vendor_id, name, percent, is_inclusive, is_default) VALUES ($1, $2, $3, $4, $5, $6)",
-	UUIDOID, UUIDOID, TEXTOID, NUMERICOID, BOOLOID, BOOLOID);
+	"INSERT INTO rental.tax_rates (id, vendor_id, name, percent, is_inclusive, is_default, class, country, region, from_date, to_date) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	UUIDOID, UUIDOID, TEXTOID, NUMERICOID, BOOLOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, DATEOID, DATEOID);
 PLAN(tax_row, "SELECT v, v.vendor_id FROM rental.tax_rate_view v WHERE v.id = $1", UUIDOID);
 PLAN(tax_remove, "DELETE FROM rental.tax_rates WHERE id = $1", UUIDOID);
 PLAN(product_taxes_clear, "DELETE FROM rental.product_taxes WHERE product_id = $1 AND vendor_id = $2", UUIDOID,
@@ -102,6 +103,11 @@ PLAN(
 	"INSERT INTO rental.product_taxes (vendor_id, product_id, tax_rate_id) SELECT DISTINCT $2, $1, t.id FROM rental.tax_rates t "
 	"WHERE t.vendor_id = $2 AND t.id = ANY ($3)",
 	UUIDOID, UUIDOID, UUIDARRAYOID);
+PLAN(product_class_clear, "DELETE FROM rental.product_tax_classes WHERE product_id = $1 AND vendor_id = $2", UUIDOID,
+	 UUIDOID);
+PLAN(product_class_set,
+	 "INSERT INTO rental.product_tax_classes (vendor_id, product_id, class) SELECT $2, $1, $3 WHERE $3 <> 'standard'",
+	 UUIDOID, UUIDOID, TEXTOID);
 PLAN(settings_row, "SELECT v FROM rental.price_settings_view v WHERE v.vendor_id = $1", UUIDOID);
 PLAN(
 	settings_upsert,
@@ -626,7 +632,21 @@ tax_rate_list(PG_FUNCTION_ARGS)
 	return list_own(fcinfo, &tax_pages);
 }
 
-/* tax_rate_create(name text, percent numeric, is_inclusive boolean, is_default boolean, vendor_id uuid) */
+/* class_arg reads the name of a tax class. */
+static char *
+class_arg(NullableDatum class)
+{
+	char *name = request_required_text(class, "class", 40);
+
+	if (name[0] < 'a' || name[0] > 'z' || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name))
+		rental_raise(invalid_value, errmsg("class must be a lower-case word"), errfield("class"));
+	return name;
+}
+
+/*
+ * tax_rate_create(name text, percent numeric, is_inclusive boolean, is_default boolean, vendor_id uuid, class text,
+ * country text, region text, from_date date, to_date date)
+ */
 PG_FUNCTION_INFO_V1(tax_rate_create);
 Datum
 tax_rate_create(PG_FUNCTION_ARGS)
@@ -634,14 +654,21 @@ tax_rate_create(PG_FUNCTION_ARGS)
 	char			*name = request_required_text(FCARG(0), "name", 100);
 	const pg_uuid_t *vendor_id = actor_require_own_vendor(FCARG(4));
 	NullableDatum	 id = VALUE(uuid7_datum());
+	char *class = class_arg(FCARG(5));
+	char *region = request_text(FCARG(7), "region", 100);
 
+	request_country(FCARG(6), "country");
+	if (region != NULL && (*region == '\0' || PG_ARGISNULL(6)))
+		rental_raise(invalid_value, errmsg("a region has a name and a country"), errfield("region"));
+	if (!PG_ARGISNULL(8) && !PG_ARGISNULL(9) && PG_GETARG_DATEADT(8) > PG_GETARG_DATEADT(9))
+		rental_raise(invalid_value, errmsg("to_date lies before from_date"), errfield("to_date"));
 	request_required(FCARG(1), "percent");
 	request_required(FCARG(2), "is_inclusive");
 	request_required(FCARG(3), "is_default");
 	check_percent(FCARG(1), "percent", 0, 100);
 	plan_open();
 	plan_run(&tax_insert, id, VALUE(UUIDPGetDatum(vendor_id)), VALUE(CStringGetTextDatum(name)), FCARG(1), FCARG(2),
-			 FCARG(3));
+			 FCARG(3), VALUE(CStringGetTextDatum(class)), FCARG(6), FCARG(7), FCARG(8), FCARG(9));
 	return answer(&tax_row, id);
 }
 
@@ -652,13 +679,14 @@ tax_rate_delete(PG_FUNCTION_ARGS)
 	return remove_own(fcinfo, &tax_row, &tax_remove, "tax", "tax_rate_id");
 }
 
-/* product_taxes_set(product_id uuid, tax_rate_ids uuid[]): none means the vendor's default ones */
+/* product_taxes_replace(product_id uuid, tax_rate_ids uuid[], class text): none means the vendor's default ones */
 PG_FUNCTION_INFO_V1(product_taxes_replace);
 Datum
 product_taxes_replace(PG_FUNCTION_ARGS)
 {
 	Product	   product;
 	ArrayType *ids;
+	char *class = class_arg(FCARG(2));
 
 	request_required(FCARG(0), "product_id");
 	request_required(FCARG(1), "tax_rate_ids");
@@ -669,6 +697,8 @@ product_taxes_replace(PG_FUNCTION_ARGS)
 	if (plan_run(&product_taxes_set, FCARG(0), VALUE(UUIDPGetDatum(&product.vendor_id)), FCARG(1)) !=
 		ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids)))
 		rental_raise(not_found, errmsg("no such tax"), errfield("tax_rate_ids"));
+	plan_run(&product_class_clear, FCARG(0), VALUE(UUIDPGetDatum(&product.vendor_id)));
+	plan_run(&product_class_set, FCARG(0), VALUE(UUIDPGetDatum(&product.vendor_id)), VALUE(CStringGetTextDatum(class)));
 	plan_close();
 	PG_RETURN_VOID();
 }

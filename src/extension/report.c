@@ -2,14 +2,13 @@
  * report.c
  *	  Reports: what an owner decides by.
  */
-#include "rental.h"
+#include "report.h"
 
 #include "actor.h"
 #include "errors.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "period.h"
-#include "plan.h"
 #include "request.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -27,9 +26,9 @@ PLAN(
 	"  FROM rental.invoices n JOIN rental.vendors v ON v.id = n.vendor_id"
 	"  WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($4 IS NULL OR v.id = $4) GROUP BY 1, 2"
 	" UNION ALL"
-	" SELECT date_trunc($3, p.created_at, v.time_zone), p.currency, 0, NULL::numeric, sum(p.amount)"
+	" SELECT date_trunc($3, p.created_at, v.time_zone), p.currency, 0, NULL::numeric, sum(CASE WHEN p.kind IN ('charge', 'capture') THEN p.amount ELSE -p.amount END)"
 	"  FROM rental.payments p JOIN rental.vendors v ON v.id = p.vendor_id"
-	"  WHERE p.created_at >= $1 AND p.created_at < $2 AND ($4 IS NULL OR v.id = $4) GROUP BY 1, 2"
+	"  WHERE p.created_at >= $1 AND p.created_at < $2 AND ($4 IS NULL OR v.id = $4) AND p.status = 'succeeded' AND p.kind <> 'deposit' GROUP BY 1, 2"
 	") parts GROUP BY start_at, currency ORDER BY start_at, currency",
 	TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID);
 
@@ -37,7 +36,7 @@ PLAN(
  * report_vendor decides whose figures are shown: a vendor's team sees its own;
  * staff and, in SQL, an analyst see all or the one they name.
  */
-static NullableDatum
+NullableDatum
 report_vendor(NullableDatum named)
 {
 	const Actor *who = actor_current();
@@ -72,6 +71,32 @@ put_rows(ReturnSetInfo *rsinfo, uint64 n)
 		}
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
+}
+
+static Datum
+rows_of(FunctionCallInfo fcinfo, PreparedPlan *plan, const NullableDatum *args, int nargs, bool read_only)
+{
+	uint64 n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	n = plan_execute(plan, args, nargs, read_only);
+	put_rows((ReturnSetInfo *) fcinfo->resultinfo, n);
+	plan_close();
+	return (Datum) 0;
+}
+
+/* report_rows answers all that a plan finds. */
+Datum
+report_rows(FunctionCallInfo fcinfo, PreparedPlan *plan, const NullableDatum *args, int nargs)
+{
+	plan_open();
+	return rows_of(fcinfo, plan, args, nargs, true);
+}
+
+Datum
+report_rows_now(FunctionCallInfo fcinfo, PreparedPlan *plan, const NullableDatum *args, int nargs)
+{
+	return rows_of(fcinfo, plan, args, nargs, false);
 }
 
 /* report_revenue("from" timestamptz, "to" timestamptz, granularity text, vendor_id uuid) */
@@ -121,4 +146,88 @@ shortages(PG_FUNCTION_ARGS)
 	put_rows((ReturnSetInfo *) fcinfo->resultinfo, n);
 	plan_close();
 	PG_RETURN_NULL();
+}
+
+/*
+ * What was paid, by what it was for: a payment is spread over the lines of its
+ * order by their totals, by running sums, so that the parts sum to it.
+ */
+PLAN(
+	revenue_by,
+	"WITH p AS (SELECT p.id, p.order_id, p.vendor_id, p.currency, CASE WHEN p.kind IN ('charge', 'capture') THEN p.amount ELSE -p.amount END AS amount "
+	" FROM rental.payments p WHERE p.created_at >= $1 AND p.created_at < $2 AND ($4 IS NULL OR p.vendor_id = $4) AND p.status = 'succeeded' AND p.kind <> 'deposit'), "
+	"i AS (SELECT i.*, sum(i.weight) OVER (PARTITION BY i.order_id ORDER BY i.id) AS upto, sum(i.weight) OVER (PARTITION BY i.order_id) AS whole FROM "
+	" (SELECT i.id, i.order_id, i.product_id, i.location_id, CASE WHEN sum(i.total) OVER (PARTITION BY i.order_id) = 0 THEN 1 ELSE i.total END AS weight "
+	"  FROM rental.order_items i WHERE i.order_id IN (SELECT order_id FROM p)) i), "
+	"x AS (SELECT p.currency, p.vendor_id, i.product_id, i.location_id, round(p.amount * i.upto / i.whole, rental.currency_exponent(p.currency)) "
+	" - round(p.amount * (i.upto - i.weight) / i.whole, rental.currency_exponent(p.currency)) AS amount FROM p JOIN i ON i.order_id = p.order_id) "
+	"SELECT CASE $3 WHEN 'category' THEN c.id WHEN 'vendor' THEN v.id WHEN 'location' THEN l.id ELSE d.id END AS id, "
+	"CASE $3 WHEN 'category' THEN c.name WHEN 'vendor' THEN v.name WHEN 'location' THEN l.name ELSE d.name END AS name, x.currency, sum(x.amount) "
+	"FROM x JOIN rental.products d ON d.id = x.product_id AND d.vendor_id = x.vendor_id JOIN rental.vendors v ON v.id = x.vendor_id "
+	"JOIN rental.locations l ON l.id = x.location_id AND l.vendor_id = x.vendor_id LEFT JOIN rental.categories c ON c.id = d.category_id "
+	"GROUP BY 1, 2, 3 ORDER BY 2, 1, 3",
+	TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID);
+PLAN(
+	trial_balance,
+	"SELECT a.book, a.code, a.kind, a.name, e.currency, GREATEST(sum(e.amount), 0 * sum(e.amount)), GREATEST(-sum(e.amount), 0 * sum(e.amount)) "
+	"FROM rental.ledger_entries e JOIN rental.ledger_accounts a ON a.code = e.account WHERE ($1 IS NULL OR e.vendor_id = $1) "
+	"GROUP BY a.book, a.code, a.kind, a.name, e.currency ORDER BY a.book DESC, a.kind, a.code, e.currency",
+	UUIDOID);
+PLAN(
+	customer_balances,
+	"SELECT e.customer_id, u.name, e.currency, sum(e.amount) FILTER (WHERE e.account = 'receivable'), "
+	"-COALESCE(sum(e.amount) FILTER (WHERE e.account = 'deposit_owed'), 0) FROM rental.ledger_entries e JOIN rental.users u ON u.id = e.customer_id "
+	"WHERE e.account IN ('receivable', 'deposit_owed') AND ($1 IS NULL OR e.vendor_id = $1) GROUP BY e.customer_id, u.name, e.currency "
+	"HAVING COALESCE(sum(e.amount) FILTER (WHERE e.account = 'receivable'), 0) <> 0 OR COALESCE(sum(e.amount) FILTER (WHERE e.account = 'deposit_owed'), 0) <> 0 ORDER BY 2, 1",
+	UUIDOID);
+PLAN(
+	taxes,
+	"SELECT n.seller ->> 'country', t.name, t.percent, t.is_inclusive, t.is_reverse, n.currency, sum(t.taxable), sum(t.tax) "
+	"FROM rental.invoices n JOIN rental.invoice_taxes t ON t.invoice_id = n.id AND t.vendor_id = n.vendor_id "
+	"WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($3 IS NULL OR n.vendor_id = $3) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
+	TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID);
+
+static void
+period_args(FunctionCallInfo fcinfo)
+{
+	request_required(FCARG(0), "from");
+	request_required(FCARG(1), "to");
+	if (PG_GETARG_TIMESTAMPTZ(1) <= PG_GETARG_TIMESTAMPTZ(0))
+		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield("to"));
+}
+
+/* report_revenue_by("from" timestamptz, "to" timestamptz, dimension text, vendor_id uuid) */
+PG_FUNCTION_INFO_V1(report_revenue_by);
+Datum
+report_revenue_by(PG_FUNCTION_ARGS)
+{
+	char *dimension = request_required_text(FCARG(2), "dimension", 20);
+
+	period_args(fcinfo);
+	request_word(dimension, "dimension", (const char *[]){"category", "vendor", "location", "product", NULL});
+	return report_rows(fcinfo, &revenue_by, (NullableDatum[]){FCARG(0), FCARG(1), FCARG(2), report_vendor(FCARG(3))},
+					   4);
+}
+
+PG_FUNCTION_INFO_V1(report_trial_balance);
+Datum
+report_trial_balance(PG_FUNCTION_ARGS)
+{
+	return report_rows(fcinfo, &trial_balance, (NullableDatum[]){report_vendor(FCARG(0))}, 1);
+}
+
+PG_FUNCTION_INFO_V1(report_customer_balances);
+Datum
+report_customer_balances(PG_FUNCTION_ARGS)
+{
+	return report_rows(fcinfo, &customer_balances, (NullableDatum[]){report_vendor(FCARG(0))}, 1);
+}
+
+/* report_taxes("from" timestamptz, "to" timestamptz, vendor_id uuid) */
+PG_FUNCTION_INFO_V1(report_taxes);
+Datum
+report_taxes(PG_FUNCTION_ARGS)
+{
+	period_args(fcinfo);
+	return report_rows(fcinfo, &taxes, (NullableDatum[]){FCARG(0), FCARG(1), report_vendor(FCARG(2))}, 3);
 }

@@ -406,3 +406,36 @@ request_word(const char *word, const char *field, const char *const *words)
 	}
 	rental_raise(invalid_value, errmsg("%s must be %s", field, known.data), errfield(field));
 }
+
+/* request_country checks a country, if there is one. */
+void
+request_country(NullableDatum value, const char *field)
+{
+	char *text = request_text(value, field, 2);
+
+	if (text != NULL && (strlen(text) != 2 || strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 2))
+		rental_raise(invalid_value, errmsg("%s must be a country of ISO 3166-1, two letters", field), errfield(field));
+}
+
+/* request_json reads a whole document; PostgreSQL's own error says what is wrong with it. */
+Jsonb *
+request_json(const char *text)
+{
+	MemoryContext here = CurrentMemoryContext;
+	Jsonb *volatile json = NULL;
+	ErrorData *error;
+
+	PG_TRY();
+	{
+		json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(here);
+		error = CopyErrorData();
+		FlushErrorState();
+		rental_raise(malformed_json, errmsg("the body is not valid JSON"), errdetail_internal("%s", error->message));
+	}
+	PG_END_TRY();
+	return json;
+}

@@ -33,8 +33,9 @@ extern bool			 request_time(const RequestObject *object, const char *field, bool
 extern int			 request_uuids(const RequestObject *object, const char *field, pg_uuid_t **values);
 extern char			*request_string(const RequestObject *object, const char *field, bool required, int most);
 extern bool			 request_amount(const RequestObject *object, const char *field, bool required, Datum *value);
-extern bool request_child(const RequestObject *object, const char *field, bool required, const char *const *fields,
-						  RequestObject *child);
+extern bool	  request_child(const RequestObject *object, const char *field, bool required, const char *const *fields,
+							RequestObject *child);
+extern Jsonb *request_json(const char *text);
 extern RequestObject request_whole(const char *name, Jsonb *json, const char *const *fields);
 extern char			*request_path(const RequestObject *object, const char *field);
 
@@ -42,6 +43,7 @@ extern char			*request_path(const RequestObject *object, const char *field);
 extern char			*request_text(NullableDatum value, const char *field, int most);
 extern char			*request_required_text(NullableDatum value, const char *field, int most);
 extern void			 request_required(NullableDatum value, const char *field);
+extern void			 request_country(NullableDatum value, const char *field);
 extern void			 request_word(const char *word, const char *field, const char *const *words);
 extern char			*request_composed(const char *text);
 extern NullableDatum request_pattern(NullableDatum search);

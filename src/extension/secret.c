@@ -68,6 +68,20 @@ secret_sha256(const char *data, size_t len)
 	return hash;
 }
 
+/* secret_hmac is the HMAC-SHA-256 of a text, in hexadecimal. */
+char *
+secret_hmac(const bytea *key, const char *text)
+{
+	unsigned char mac[PG_SHA256_DIGEST_LENGTH];
+	pg_hmac_ctx	 *context = pg_hmac_create(PG_SHA256);
+
+	if (context == NULL || pg_hmac_init(context, (const uint8 *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)) < 0 ||
+		pg_hmac_update(context, (const uint8 *) text, strlen(text)) < 0 || pg_hmac_final(context, mac, sizeof(mac)) < 0)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC-SHA-256")));
+	pg_hmac_free(context);
+	return hexadecimal(mac, sizeof(mac));
+}
+
 /*
  * secret_successor makes the token that follows another, by HMAC-SHA-256 with
  * a random key: whoever has the token but not the key cannot tell it, and
@@ -77,13 +91,5 @@ secret_sha256(const char *data, size_t len)
 char *
 secret_successor(const bytea *key, const char *token)
 {
-	unsigned char mac[PG_SHA256_DIGEST_LENGTH];
-	pg_hmac_ctx	 *context = pg_hmac_create(PG_SHA256);
-
-	if (context == NULL || pg_hmac_init(context, (const uint8 *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)) < 0 ||
-		pg_hmac_update(context, (const uint8 *) token, strlen(token)) < 0 ||
-		pg_hmac_final(context, mac, sizeof(mac)) < 0)
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC-SHA-256")));
-	pg_hmac_free(context);
-	return hexadecimal(mac, sizeof(mac));
+	return secret_hmac(key, token);
 }

@@ -145,7 +145,8 @@ find_argument(const Endpoint *endpoint, const char *name, size_t len)
 	{
 		const Argument *arg = &endpoint->args[i];
 
-		if (arg->name_len == len && !arg->given && !arg->of_file && memcmp(arg->name, name, len) == 0)
+		if (arg->name_len == len && !arg->given && !arg->of_file && !arg->of_request &&
+			memcmp(arg->name, name, len) == 0)
 			return i;
 	}
 	return -1;
@@ -502,7 +503,8 @@ bind_arguments(h2o_mem_pool_t *pool, const Endpoint *endpoint, const Route *rout
 		return false;
 	for (int i = 0; i < endpoint->nargs; i++)
 	{
-		if (endpoint->args[i].required && !binding.seen[i] && !endpoint->args[i].of_file)
+		if (endpoint->args[i].required && !binding.seen[i] && !endpoint->args[i].of_file &&
+			!endpoint->args[i].of_request)
 			return fail(&binding, ERROR_missing_field, endpoint->args[i].name, "is required");
 	}
 	return true;

@@ -874,6 +874,16 @@ take_body(Call *call, h2o_iovec_t *body)
 		respond_error(call, ERROR_bad_request, NULL, "this method takes no body");
 		return false;
 	}
+	if (call->endpoint->raw_body)
+	{
+		if (!text_is_utf8(req->entity.base, req->entity.len) || memchr(req->entity.base, '\0', req->entity.len))
+		{
+			respond_error(call, ERROR_bad_request, NULL, "the body is not UTF-8 text");
+			return false;
+		}
+		*body = req->entity;
+		return true;
+	}
 	if (type == -1 || !is_json_type(req->headers.entries[type].value))
 	{
 		respond_error(call, ERROR_unsupported_media_type, NULL, "send application/json");
@@ -1205,6 +1215,36 @@ begin_fill(Call *call)
 	return true;
 }
 
+/* bind_raw fills what an endpoint that takes its body as it comes wants of the request. */
+static void
+bind_raw(Call *call, h2o_iovec_t body)
+{
+	h2o_req_t	*req = call->req;
+	const char **values = call->values + call->endpoint->context;
+
+	for (int i = 0; i < call->endpoint->nargs; i++)
+	{
+		const Argument *arg = &call->endpoint->args[i];
+		char		   *name;
+		ssize_t			at;
+
+		if (!arg->of_request)
+			continue;
+		if (strcmp(arg->name, "body") == 0)
+		{
+			values[i] = h2o_strdup(&req->pool, body.base ? body.base : "", body.len).base;
+			continue;
+		}
+		name = h2o_strdup(&req->pool, arg->name + 7, SIZE_MAX).base;
+		for (char *c = name; *c != '\0'; c++)
+			*c = *c == '_' ? '-' : *c;
+		at = h2o_find_header_by_str(&req->headers, name, strlen(name), -1);
+		if (at != -1 && text_is_utf8(req->headers.entries[at].value.base, req->headers.entries[at].value.len))
+			values[i] =
+				h2o_strdup(&req->pool, req->headers.entries[at].value.base, req->headers.entries[at].value.len).base;
+	}
+}
+
 /* call_continue goes on when it is known who calls. */
 static void
 call_continue(Call *call)
@@ -1223,12 +1263,15 @@ call_continue(Call *call)
 	set_context(call);
 	if (call->endpoint->upload_field == NULL && !call_set_condition(call, body))
 		return;
-	if (!bind_arguments(&req->pool, call->endpoint, &call->route, call->query_string, body,
+	if (!bind_arguments(&req->pool, call->endpoint, &call->route, call->query_string,
+						call->endpoint->raw_body ? h2o_iovec_init(NULL, 0) : body,
 						call->values + call->endpoint->context, &error))
 	{
 		respond_error(call, error.code, error.field, "%s", error.message);
 		return;
 	}
+	if (call->endpoint->raw_body)
+		bind_raw(call, body);
 	if (call->upload)
 		upload_store(call);
 	else if (!call->cacheable || begin_fill(call))

@@ -183,6 +183,7 @@ add_argument(Catalog *catalog, const Endpoint *endpoint, Argument *arg, json_t *
 	}
 	arg->given = arg->array && arg->type == TYPE_TEXT && strcmp(name, "given") == 0;
 	arg->of_file = endpoint->upload_field && is_of_file(name);
+	arg->of_request = endpoint->raw_body && (strcmp(name, "body") == 0 || strncmp(name, "header_", 7) == 0);
 	return NULL;
 }
 
@@ -252,6 +253,7 @@ add_cache(Catalog *catalog, Endpoint *endpoint, const CatalogRow *row)
 	endpoint->cache_seconds = atoi(row->cache_seconds);
 	endpoint->stream = row->stream;
 	endpoint->download = row->download;
+	endpoint->raw_body = row->raw_body;
 	if (*row->upload_field != '\0')
 		endpoint->upload_field = catalog_strdup(catalog, row->upload_field, strlen(row->upload_field));
 	endpoint->upload_bytes = strtoul(row->upload_bytes, NULL, 10);

@@ -55,6 +55,7 @@ typedef struct Argument
 	bool		 required;
 	bool		 given;		   /* filled by the shim: the names of the members of the body */
 	bool		 of_file;	   /* filled by the shim: what is known of an uploaded file */
+	bool		 of_request;   /* filled by the shim: the body as it came, or a header */
 	int			 path_segment; /* which segment of the path holds it, or -1 */
 } Argument;
 
@@ -87,6 +88,7 @@ typedef struct Endpoint
 	const char	*upload_field; /* of the form, that holds a file; NULL: it takes none */
 	size_t		 upload_bytes; /* at most; 0: as many as the server takes */
 	bool		 download;	   /* the answer names a file */
+	bool		 raw_body;	   /* taken as it comes, of whatever type */
 	bool		 is_stable;	   /* its calls leave nothing in their transaction */
 	unsigned	 number;	   /* among those of its catalog */
 	int			 context;	   /* arguments before its own */
@@ -133,6 +135,7 @@ typedef struct CatalogRow
 	bool		download;
 	bool		is_stable;
 	const char *tag;
+	bool		raw_body;
 } CatalogRow;
 
 extern Catalog	  *catalog_create(const char *version);

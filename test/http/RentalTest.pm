@@ -174,7 +174,7 @@ sub snapshot
 			c.oid::regclass, c.oid::regclass, CASE c.relname WHEN 'number_series' THEN $$ WHERE series <> 'ORD'$$ END), ' UNION ALL ' ORDER BY c.relname)
 		FROM pg_class c WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind IN ('r', 'p')
 			AND c.relname NOT IN ('login_attempts', 'api_key_usage')});
-	return sql($snapshot_query);
+	return sql("$snapshot_query ORDER BY 1");
 }
 
 # wait_until CODE, [SECONDS]: whether the code came true in time.

@@ -200,10 +200,10 @@ is($confirmed->{status}, 'confirmed', 'the vendor confirms');
 is($confirmed->{expires_at}, undef, 'nothing expires any more');
 $answer = call('POST', '/api/orders/invoices/', as => $vendor, body => { order_id => $order->{id} });
 my $invoice = expect($answer, 201, 'the vendor issues the invoice');
-fields($invoice, 'id number vendor_id order_id customer_id status currency subtotal tax total issued_at lines',
+fields($invoice, 'id kind credits_id number vendor_id order_id customer_id status currency subtotal tax tax_included total deposit paid credited written_off open overdue dunning_level seller buyer note period_start period_end issued_at due_at created_at lines taxes',
 	'an invoice has the fields of an invoice');
 like($invoice->{number}, qr/^INV-20\d\d-000001$/, 'it has the first number');
-like($answer->{text}, qr/"subtotal":"120\.00","tax":"0\.00","total":"120\.00"/, 'its amounts are decimal strings');
+like($answer->{text}, qr/"subtotal":"120\.00","tax":"0\.00","tax_included":"0\.00","total":"120\.00"/, 'its amounts are decimal strings');
 is(scalar @{ $invoice->{lines} }, 1, 'it has a line an item');
 is_deeply([ @{ $invoice->{lines}[0] }{qw(line quantity unit_price total start_at end_at)} ],
 	[ 1, 3, '40.00', '120.00', at(10), at(13) ], 'which says what is billed');
@@ -212,7 +212,7 @@ is_deeply(expect(call('GET', "/api/orders/invoices/$invoice->{id}/", as => $logi
 my $payment = expect(
 	call('POST', '/api/orders/payments/', as => $vendor, body => { order_id => $order->{id}, amount => '50.00', method => 'cash' }),
 	201, 'the vendor takes a payment');
-fields($payment, 'id vendor_id order_id invoice_id customer_id kind amount currency method gateway status created_at',
+fields($payment, 'id vendor_id order_id invoice_id parent_id customer_id kind amount currency method gateway status refunded captured released reason created_at',
 	'a payment has the fields of a payment');
 is_deeply([ @$payment{qw(amount currency method status customer_id)} ],
 	[ '50.00', 'EUR', 'cash', 'succeeded', $customer->{user}{id} ], 'it is what was paid');

@@ -70,7 +70,7 @@ SELECT is_empty($$
 SELECT is_empty($$
 	SELECT a.method, a.path, a.name FROM rental.endpoint_argument a JOIN operation USING (method, path)
 	WHERE a.name <> 'given' AND NOT EXISTS (SELECT FROM rental.endpoint e WHERE e.method = a.method AND e.path = a.path
-			AND e.upload_field IS NOT NULL AND a.name IN ('file', 'file_size', 'file_type', 'file_name'))
+			AND (e.upload_field IS NOT NULL AND a.name IN ('file', 'file_size', 'file_type', 'file_name') OR e.raw_body AND a.name ~ '^(body$|header_)'))
 		AND NOT EXISTS (SELECT FROM jsonb_array_elements(o -> 'parameters') p WHERE p ->> 'name' = a.name)
 		AND (o #> '{requestBody,content,application/json,schema,properties}') -> a.name IS NULL $$, 'every argument can be given');
 SELECT is_empty($$ SELECT path, method FROM operation WHERE method = 'GET' AND o -> 'requestBody' IS NOT NULL $$, 'no GET has a body');

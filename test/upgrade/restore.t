@@ -122,7 +122,31 @@ BEGIN
 	PERFORM rental.cart_add(tables, 1, '2030-07-01T00:00:00Z', '2030-07-02T00:00:00Z');
 END $$;
 SQL
-is(sql($from, "SELECT string_agg(t, ', ') FROM unnest('{price_rules,tax_rates,coupons,coupon_uses,customer_group_members,price_settings,order_terms,order_policies,
+# money of every kind
+sql($from, <<'SQL');
+DO $$
+DECLARE
+	vendor uuid := (SELECT id FROM rental.vendors WHERE slug = 'restore');
+	o uuid := (SELECT id FROM rental.orders WHERE vendor_id = vendor AND status = 'active' ORDER BY id DESC LIMIT 1);
+	product uuid := (SELECT product_id FROM rental.order_items WHERE order_id = o LIMIT 1);
+	paid uuid;
+	body text;
+BEGIN
+	PERFORM rental.gateway_set('test', true, 'a secret to be restored'), rental.gateway_set('acme', true, 'another secret, as long');
+	PERFORM rental.billing_settings_set(country => 'AT', vendor_id => vendor), rental.product_taxes_replace(product, '{}', 'reduced');
+	PERFORM rental.customer_tax_set((SELECT customer_id FROM rental.orders WHERE id = o), 'AT', vendor_id => vendor);
+	PERFORM rental.invoice_credit((rental.invoice_issue(o)).id, 1);
+	PERFORM rental.payment_capture((rental.payment_record(o, 5, kind => 'deposit')).id, 1), rental.payment_record(o, 1, gateway => 'acme');
+	paid := (rental.payment_record(o, 5, 'timeout', gateway => 'test')).id;
+	body := format('{"id":"event","payment_id":"%s","type":"succeeded"}', paid);
+	PERFORM rental.payment_webhook('test', body, rental.gateway_sign('test', body));
+	PERFORM rental.payment_refund(paid, 1), count(*) FROM rental.payout_run();
+	o := (SELECT id FROM rental.orders WHERE vendor_id = vendor AND id <> o AND status IN ('confirmed', 'active') ORDER BY id LIMIT 1);
+	PERFORM rental.billing_plan_set(o, 'month'), rental.invoice_issue(o, draft => true);
+END $$;
+SQL
+is(sql($from, "SELECT count(*) FROM rental.ledger_verify()"), 0, 'the books to be dumped are sound');
+is(sql($from, "SELECT string_agg(t, ', ') FROM unnest('{billing_plans,billing_settings,customer_taxes,product_tax_classes,gateway_settings,gateway_requests,invoice_taxes,ledger_entries,payment_events,payouts,payout_postings,price_rules,tax_rates,coupons,coupon_uses,customer_group_members,price_settings,order_terms,order_policies,
 	order_quotes,order_contracts,order_history,order_charges,cart_items}'::text[]) t WHERE query_to_xml(format('SELECT FROM rental.%I', t), true, true, '')::text !~ '<row'"), '',
 	'there are rows of prices, orders and a cart');
 cmp_ok(sql($from, "SELECT count(*) FROM rental.shortages"), '>', 0, 'there is a shortage');
@@ -137,6 +161,7 @@ my ($before, $after) = (contents($from), contents($to));
 cmp_ok(scalar(grep { !/^0 rows/ } values %$before), '>=', 18, 'most tables have rows to compare');
 is($after->{$_}, $before->{$_}, "$_ is the same") for sort keys %$before;
 is(sql($to, "SELECT count(*) FROM rental.stock_verify()"), 0, 'the restored timelines are sound');
+is(sql($to, "SELECT count(*) FROM rental.ledger_verify()"), 0, 'and so are the books');
 is(sql($to, $steps), sql($from, $steps), 'availability is the same everywhere');
 is(sql($to, $short), sql($from, $short), 'shortages are the same');
 is(sql($to, "SELECT count(*) FROM rental.endpoint_catalog()"), sql($from, "SELECT count(*) FROM rental.endpoint_catalog()"), 'so are the endpoints');

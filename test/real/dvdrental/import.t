@@ -115,13 +115,15 @@ psql($db, <<'SQL');
 CREATE SCHEMA books;
 CREATE TABLE books.film (film_id text, title text, description text, release_year text, rental_duration integer, rental_rate numeric,
 	length text, replacement_cost numeric, rating text);
+CREATE TABLE books.category (category_id text, name text);
+CREATE TABLE books.film_category (film_id text, category_id text);
 CREATE TABLE books.inventory (inventory_id integer, film_id text, store_id text);
 CREATE TABLE books.customer (customer_id text, store_id text, first_name text, last_name text, email text, active text, create_date text,
 	address text, district text, city text, country text, postal_code text, phone text);
 CREATE TABLE books.rental (rental_id integer, rental_date timestamptz, inventory_id integer, customer_id text, return_date timestamptz, staff_id text);
 CREATE TABLE books.payment (payment_id text, customer_id text, staff_id text, rental_id integer, amount numeric, payment_date timestamptz);
 SQL
-for my $table (qw(film inventory customer rental payment))
+for my $table (qw(film category film_category inventory customer rental payment))
 {
 	system('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $db, '-c', "\\copy books.$table FROM '$books/$table.csv' (FORMAT csv, HEADER)") == 0
 	  or BAIL_OUT("$table.csv could not be read");
@@ -248,6 +250,14 @@ is(psql($db, "SELECT sum(paid), sum(orders), sum(billed) = (SELECT sum(total) FR
 is(psql($db, "SELECT start_at::date, paid FROM rental.report_revenue('2022-01-01Z', '2023-01-01Z') WHERE paid <> 0 ORDER BY 1"),
 	psql($db, "SELECT date_trunc('month', payment_date)::date AS m, sum(amount) FROM books.payment GROUP BY m ORDER BY m"),
 	'and by month what was paid in that month');
+my $paid_for = 'FROM books.payment p JOIN books.rental r USING (rental_id) JOIN books.inventory i USING (inventory_id)';
+is(psql($db, "SELECT name, paid FROM rental.report_revenue_by('2022-01-01Z', '2023-01-01Z', 'category') ORDER BY 1"),
+	psql($db, "SELECT c.name, sum(p.amount) $paid_for LEFT JOIN books.film_category f USING (film_id) LEFT JOIN books.category c USING (category_id) GROUP BY 1 ORDER BY 1"),
+	'the report by category has what was paid for each, to the cent');
+is(psql($db, "SELECT v.slug, r.paid FROM rental.report_revenue_by('2022-01-01Z', '2023-01-01Z', 'vendor') r JOIN rental.vendors v USING (id) ORDER BY 1"),
+	psql($db, "SELECT 'dvd-rental-' || i.store_id, sum(p.amount) $paid_for GROUP BY 1 ORDER BY 1"), 'and the one by store');
+is(psql($db, 'SELECT count(*) FROM rental.ledger_verify()'), '0', 'the ledger agrees with all of it');
+is(psql($db, "SELECT sum(debit) - sum(credit), sum(debit) FILTER (WHERE account = 'cash') FROM rental.report_trial_balance()"), '0.00|67416.51', 'and balances');
 
 # A second time
 my $before = psql($db, 'SELECT (SELECT count(*) FROM rental.orders), (SELECT count(*) FROM rental.users), (SELECT count(*) FROM rental.payments)');

@@ -1,0 +1,295 @@
+-- Invoices, payments, ledger, payouts, taxes, dunning: every figure, from SQL.
+SET client_min_messages = warning;
+SET search_path = rental, public;
+SET TimeZone = 'UTC';
+SET rental.clock = '2026-08-01 08:00Z';
+\set VERBOSITY terse
+\pset format unaligned
+\pset tuples_only on
+
+CREATE FUNCTION pg_temp.vendor(slug text, currency text, rate numeric DEFAULT 10) RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+	v uuid;
+	p uuid;
+BEGIN
+	INSERT INTO vendors (name, slug, currency, tax_number, commission) VALUES ('Vendor ' || slug, slug, currency, 'TAX-' || slug, 0) RETURNING id INTO v;
+	INSERT INTO locations (vendor_id, name) VALUES (v, 'Main');
+	INSERT INTO products (vendor_id, name, replacement_value) VALUES (v, 'Thing of ' || slug, 100 * rate) RETURNING id INTO p;
+	INSERT INTO product_rates (vendor_id, product_id, days, amount, extra_day) VALUES (v, p, 1, rate, rate);
+	INSERT INTO stock SELECT v, p, l.id, 1000 FROM locations l WHERE l.vendor_id = v;
+	RETURN v;
+END $$;
+INSERT INTO users (id, email, password_hash, name, role) VALUES ('00000000-0000-7000-8000-0000000000c1', 'carl@money.example', '!', 'Carl', 'customer');
+CREATE FUNCTION pg_temp.placed(vendor uuid, quantity integer, days integer, confirmed boolean DEFAULT true) RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+	o uuid;
+BEGIN
+	o := (order_place(jsonb_build_array(jsonb_build_object('product_id', (SELECT id FROM products WHERE vendor_id = vendor ORDER BY id LIMIT 1), 'quantity', quantity,
+		'start_at', to_char(rental.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+		'end_at', to_char((rental.now() + days * interval '1 day') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))),
+		customer_id => '00000000-0000-7000-8000-0000000000c1')).id;
+	IF confirmed THEN
+		PERFORM order_confirm(o);
+	END IF;
+	RETURN o;
+END $$;
+-- what a statement is refused with
+CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	code text;
+	field text;
+BEGIN
+	EXECUTE statement;
+	RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS code = CONSTRAINT_NAME, field = COLUMN_NAME;
+	RETURN concat_ws(' ', SQLSTATE, code, field) || ': ' || SQLERRM;
+END $$;
+SELECT pg_temp.vendor('main', 'EUR') AS v \gset
+
+\echo an invoice: draft, issued, partly paid, paid
+SELECT tax_rate_create('VAT', 20, vendor_id => :'v') IS DISTINCT FROM NULL;
+SELECT billing_settings_set(due_days => 10, country => 'AT', address => '{"city": "Wien"}', interest_percent => 7.3, dunning_days => '{7,14}', vendor_id => :'v') IS DISTINCT FROM NULL;
+SELECT pg_temp.placed(:'v', 2, 3) AS o \gset
+SELECT id AS i, status, number, subtotal, tax, total, seller FROM invoice_issue(:'o', draft => true) \gset
+\echo :status :subtotal :tax :total
+SELECT number IS NULL FROM invoice_get(:'i');
+BEGIN; SELECT act_as('00000000-0000-7000-8000-0000000000c1', 'customer'); SELECT pg_temp.refused(format('SELECT invoice_get(%L)', :'i')); ROLLBACK;
+SELECT number, status, total, open, overdue, due_at, seller, buyer, taxes, lines FROM invoice_issue_draft(:'i');
+SELECT pg_temp.refused(format('SELECT invoice_issue(%L)', :'o'));
+SELECT payment_record(:'o', 40) IS DISTINCT FROM NULL; SELECT status, paid, open FROM invoice_get(:'i');
+SELECT payment_record(:'o', 32, 'transfer') IS DISTINCT FROM NULL; SELECT status, paid, open FROM invoice_get(:'i');
+
+\echo nobody changes what was issued
+SELECT pg_temp.refused(format('UPDATE invoices SET %s WHERE id = %L', s, :'i')) FROM unnest(ARRAY['total = 1, subtotal = 1, tax = 0', 'number = ''INV-1''', 'due_at = now()', 'buyer = ''{}''', 'note = ''x''', 'status = ''draft'', number = NULL, issued_at = NULL']) s;
+SELECT pg_temp.refused(format('DELETE FROM invoices WHERE id = %L', :'i'));
+SELECT pg_temp.refused(format('UPDATE invoice_lines SET total = 1 WHERE invoice_id = %L', :'i'));
+SELECT pg_temp.refused(format('DELETE FROM invoice_lines WHERE invoice_id = %L', :'i'));
+SELECT pg_temp.refused(format('INSERT INTO invoice_lines SELECT vendor_id, invoice_id, 2, kind, ref, description, quantity, unit_price, total, tax FROM invoice_lines WHERE invoice_id = %L', :'i'));
+SELECT pg_temp.refused(format('DELETE FROM invoice_taxes WHERE invoice_id = %L', :'i'));
+SELECT pg_temp.refused('TRUNCATE invoice_taxes');
+SELECT pg_temp.refused(format('SELECT invoice_delete(%L)', :'i'));
+SELECT pg_temp.refused('UPDATE ledger_entries SET amount = amount + 1');
+SELECT pg_temp.refused('DELETE FROM ledger_entries');
+SELECT pg_temp.refused('TRUNCATE ledger_entries');
+SELECT pg_temp.refused('DELETE FROM payments');
+SELECT pg_temp.refused('UPDATE payments SET amount = 1');
+SELECT pg_temp.refused(format('INSERT INTO ledger_entries (vendor_id, posting_id, line, account, amount, currency, kind, created_at) VALUES (%L, uuid7(), 1, ''cash'', 1, ''EUR'', ''charge'', now()); SET CONSTRAINTS ALL IMMEDIATE', :'v'));
+SELECT * FROM ledger_verify();
+
+\echo credit notes, in part and whole
+SELECT number, kind, status, subtotal, tax, total, taxes FROM invoice_credit(:'i', 10, reason => 'scratched');
+SELECT total, charges, balance, refund_due FROM order_get(:'o');
+SELECT status, paid, credited, open FROM invoice_get(:'i');
+SELECT pg_temp.refused(format('SELECT invoice_credit(%L, 62.01)', :'i'));
+SELECT pg_temp.refused(format('SELECT invoice_issue(%L)', :'o'));
+SELECT number, subtotal, tax, total FROM invoice_credit(:'i');
+SELECT pg_temp.refused(format('SELECT invoice_credit(%L)', :'i'));
+SELECT * FROM report_customer_balances(:'v');
+SELECT * FROM ledger_verify();
+\echo credited to be billed again
+SELECT pg_temp.placed(:'v', 1, 1) AS o \gset
+SELECT id AS i FROM invoice_issue(:'o') \gset
+SELECT number, total FROM invoice_credit(:'i', rebill => true);
+SELECT number, total FROM invoice_issue(:'o');
+
+\echo what is due less what was billed: 1012.50 less 697.50
+SELECT pg_temp.vendor('later', 'EUR', 3.50) AS l \gset
+SELECT pg_temp.placed(:'l', 1, 1) AS o \gset
+SELECT order_dispatch(:'o') IS DISTINCT FROM NULL;
+SELECT total FROM invoice_issue(:'o');
+SELECT order_charge_add(:'o', 694, 'weeks') IS DISTINCT FROM NULL; SELECT total FROM invoice_issue(:'o');
+SELECT order_charge_add(:'o', 315, 'more weeks') IS DISTINCT FROM NULL; SELECT total FROM invoice_issue(:'o');
+SELECT order_charge_add(:'o', 1, 'one') IS DISTINCT FROM NULL; SELECT sum(total) FROM invoices WHERE order_id = :'o';
+
+\echo billed by cycle: 12 pieces at 5 a week, in on day 8 of 28
+SELECT pg_temp.vendor('cycles', 'USD', 5) AS c \gset
+UPDATE product_rates SET days = 7, amount = 5, extra_day = 5 WHERE vendor_id = :'c';
+SELECT product_rate_set((SELECT id FROM products WHERE vendor_id = :'c'), strategy => 'optimal', tiers => '[{"length": 1, "unit": "week", "amount": "5"}]') IS DISTINCT FROM NULL;
+SET rental.clock = '2026-08-01 08:00Z';
+SELECT pg_temp.placed(:'c', 12, 28) AS o \gset
+SELECT billing_plan_set(:'o', '28_days', true);
+SELECT order_dispatch(:'o') IS DISTINCT FROM NULL;
+SET rental.clock = '2026-08-08 12:00Z';
+SELECT total FROM order_return(:'o');
+SELECT total, lines FROM invoice_issue(:'o');
+SELECT total, charges, total + charges AS worth FROM order_get(:'o');
+\echo 25 a week without proration, out 8/1, in 8/30
+SELECT product_rate_set((SELECT id FROM products WHERE vendor_id = :'c'), strategy => 'optimal', tiers => '[{"length": 1, "unit": "week", "amount": "25"}]') IS DISTINCT FROM NULL;
+SET rental.clock = '2026-08-01 08:00Z';
+SELECT pg_temp.placed(:'c', 1, 28) AS o \gset
+SELECT billing_plan_set(:'o', '28_days', false);
+SELECT order_dispatch(:'o') IS DISTINCT FROM NULL;
+SET rental.clock = '2026-08-28 12:00Z';
+SELECT total FROM invoice_issue(:'o');
+SET rental.clock = '2026-08-30 08:00Z';
+SELECT total FROM order_return(:'o');
+SELECT total FROM invoice_issue(:'o');
+SELECT pg_temp.refused(format('SELECT invoice_issue(%L)', :'o'));
+SELECT pg_temp.refused(format('SELECT billing_plan_set(%L)', :'o'));
+SELECT * FROM ledger_verify();
+
+\echo deposits: authorised, captured up to the damage, released at the end
+SET rental.clock = '2026-09-01 08:00Z';
+SELECT pg_temp.placed(:'l', 1, 2) AS o \gset
+SELECT id AS d, status FROM payment_record(:'o', 50, kind => 'deposit') \gset
+\echo :status
+SELECT paid, balance FROM orders JOIN order_view USING (id) WHERE orders.id = :'o';
+SELECT pg_temp.refused(format('SELECT payment_capture(%L, 5)', :'d'));
+SELECT order_dispatch(:'o') IS DISTINCT FROM NULL; SELECT order_return(:'o') IS DISTINCT FROM NULL;
+SELECT order_charge_add(:'o', 20, 'a dent') IS DISTINCT FROM NULL;
+SELECT pg_temp.refused(format('SELECT payment_capture(%L, 20.01)', :'d'));
+SELECT kind, amount, status FROM payment_capture(:'d', 5);
+SELECT kind, amount, status FROM payment_capture(:'d');
+SELECT status, captured, released FROM payment_get(:'d');
+SELECT order_close(:'o') IS DISTINCT FROM NULL;
+SELECT status, captured, released FROM payment_get(:'d');
+SELECT account, sum(amount) FROM ledger_entries WHERE order_id = :'o' GROUP BY 1 ORDER BY 1;
+SELECT pg_temp.refused(format('SELECT payment_release(%L)', :'d'));
+SELECT * FROM ledger_verify();
+
+\echo the gateway test, its outcomes and its events
+SELECT pg_temp.refused(format('SELECT payment_record(%L, 1, gateway => %L)', :'o', 'test'));
+SELECT pg_temp.refused($$SELECT gateway_set('test', true)$$);
+SELECT pg_temp.refused($$SELECT gateway_set('test', true, 'short')$$);
+SELECT gateway_set('test', true, 'a secret of some length');
+UPDATE vendors SET commission = 12.5 WHERE id = :'l';
+SELECT pg_temp.placed(:'l', 10, 3) AS o \gset
+SELECT method, status FROM unnest('{success,decline,action,timeout}'::text[]) m, payment_record(:'o', 33.33, m, gateway => 'test');
+SELECT pg_temp.refused(format('SELECT payment_record(%L, 1, %L, gateway => %L)', :'o', '4111111111111111', 'test'));
+CREATE FUNCTION pg_temp.told(event text, payment uuid, type text, amount numeric DEFAULT NULL, at timestamptz DEFAULT NULL, spoil text DEFAULT '') RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	body text := json_strip_nulls(json_build_object('id', event, 'payment_id', payment, 'type', type, 'amount', amount::text));
+BEGIN
+	PERFORM payment_webhook('test', body || spoil, gateway_sign('test', body, at));
+	RETURN (SELECT status || ' ' || refunded FROM payments WHERE id = payment);
+END $$;
+SELECT id AS p FROM payments WHERE order_id = :'o' AND method = 'timeout' \gset
+SELECT id AS a FROM payments WHERE order_id = :'o' AND method = 'action' \gset
+SELECT pg_temp.told('e1', :'a', 'succeeded'); SELECT pg_temp.told('e1', :'a', 'succeeded'); SELECT pg_temp.told('e2', :'a', 'failed'); SELECT pg_temp.told('e3', :'a', 'processing');
+SELECT pg_temp.told('e4', :'p', 'failed'); SELECT pg_temp.told('e5', :'p', 'succeeded', 33.33);
+SELECT pg_temp.refused(format('SELECT pg_temp.told(%L, %L, %L, 1)', 'e6', :'p', 'succeeded'));
+SELECT pg_temp.refused(format('SELECT pg_temp.told(%L, %L, %L, spoil => %L)', 'e6', :'p', 'succeeded', ' '));
+SELECT pg_temp.refused(format('SELECT pg_temp.told(%L, %L, %L, at => rental.now() - interval %L)', 'e6', :'p', 'succeeded', '301 seconds'));
+SELECT pg_temp.refused(format('SELECT pg_temp.told(%L, %L, %L, at => rental.now() + interval %L)', 'e6', :'p', 'succeeded', '301 seconds'));
+SELECT pg_temp.refused(format('SELECT pg_temp.told(%L, %L, %L)', 'e6', :'v', 'succeeded'));
+SELECT pg_temp.refused(format('SELECT pg_temp.told(%L, %L, %L)', 'e6', :'p', 'lost'));
+SELECT pg_temp.refused(format('SELECT payment_webhook(%L, %L, NULL)', 'test', '{}'));
+SELECT pg_temp.refused(format('SELECT payment_webhook(%L, %L, gateway_sign(%L, %L))', 'test', '{', 'test', '{'));
+SELECT pg_temp.refused(format('SELECT payment_webhook(%L, %L, NULL)', 'manual', '{}'));
+SELECT event_id, type, had_effect FROM payment_events ORDER BY event_id;
+SELECT paid FROM orders WHERE id = :'o';
+SELECT * FROM ledger_verify();
+\echo a chargeback before its success, refunds never over what was taken
+SELECT id AS b FROM payment_record(:'o', 10, 'timeout', gateway => 'test') \gset
+SELECT pg_temp.told('c1', :'b', 'chargeback', 4); SELECT pg_temp.told('c2', :'b', 'succeeded'); SELECT pg_temp.told('c1', :'b', 'chargeback', 4);
+SELECT id AS s FROM payments WHERE order_id = :'o' AND method = 'success' \gset
+SELECT kind, amount, status FROM payment_refund(:'s', 3.33);
+SELECT pg_temp.refused(format('SELECT payment_refund(%L, 30.01)', :'s'));
+SELECT kind, amount, status FROM payment_refund(:'s');
+SELECT pg_temp.refused(format('SELECT payment_refund(%L)', :'s'));
+SELECT pg_temp.refused(format('UPDATE payments SET refunded = amount + 1 WHERE id = %L', :'s'));
+\echo a refund that fails can be asked for again
+SELECT id AS r, status FROM payment_refund(:'p', 33.33) \gset
+\echo :status
+SELECT pg_temp.refused(format('SELECT payment_refund(%L)', :'p'));
+SELECT pg_temp.told('r1', :'r', 'failed'); SELECT refunded FROM payments WHERE id = :'p';
+SELECT paid FROM orders WHERE id = :'o';
+SELECT * FROM ledger_verify();
+
+\echo commission and payouts
+SELECT kind, method, amount, refunded, commission FROM payments WHERE order_id = :'o' ORDER BY id;
+SELECT book, account, debit, credit FROM report_trial_balance(:'l');
+SELECT number, amount, (SELECT sum(l.amount) FROM unnest(lines) l) AS of_lines FROM payout_run(:'l');
+SELECT count(*) FROM payout_run();
+SELECT pg_temp.refused('DELETE FROM payouts');
+SELECT sum(debit) - sum(credit) FROM report_trial_balance();
+SELECT * FROM ledger_verify();
+
+\echo external gateways: a row in the outbox, no more
+SELECT gateway_set('acme', true, 'another secret, long', collects => false);
+SELECT id AS x, status FROM payment_record(:'o', 5, gateway => 'acme') \gset
+\echo :status
+SELECT action, amount, currency, sent_at FROM gateway_requests;
+SELECT old, new FROM audit WHERE table_name = 'gateway_settings' ORDER BY id;
+
+\echo taxes by place, class, date; reverse charge
+SELECT pg_temp.vendor('taxed', 'EUR', 100) AS t \gset
+SELECT billing_settings_set(country => 'DE', vendor_id => :'t') IS DISTINCT FROM NULL;
+SELECT count(tax_rate_create(name, percent, vendor_id => :'t', class => class, country => country, from_date => from_date, to_date => to_date)) FROM (VALUES
+	('DE old', 16, 'standard', 'DE', NULL::date, '2026-08-31'::date), ('DE', 19, 'standard', 'DE', '2026-09-01', NULL), ('DE reduced', 7, 'reduced', 'DE', NULL, NULL),
+	('FR', 20, 'standard', 'FR', NULL, NULL)) r (name, percent, class, country, from_date, to_date);
+SELECT id AS tp FROM products WHERE vendor_id = :'t' \gset
+SELECT total, tax FROM price(:'tp', '2026-08-31 10:00Z', '2026-09-01 10:00Z');
+SELECT total, tax FROM price(:'tp', '2026-09-01 10:00Z', '2026-09-02 10:00Z');
+SELECT product_taxes_replace(:'tp', '{}', 'reduced'); SELECT total, tax FROM price(:'tp', '2026-09-01 10:00Z', '2026-09-02 10:00Z');
+SELECT product_taxes_replace(:'tp', '{}');
+SELECT total FROM invoice_issue(pg_temp.placed(:'t', 1, 1));
+SELECT country FROM customer_tax_set('00000000-0000-7000-8000-0000000000c1', 'FR', vendor_id => :'t');
+SELECT total FROM invoice_issue(pg_temp.placed(:'t', 1, 1));
+SELECT pg_temp.refused(format('SELECT customer_tax_set(%L, %L, reverse_charge => true, vendor_id => %L)', '00000000-0000-7000-8000-0000000000c1', 'FR', :'t'));
+SELECT reverse_charge FROM customer_tax_set('00000000-0000-7000-8000-0000000000c1', 'FR', tax_number => 'FR1', reverse_charge => true, vendor_id => :'t');
+SELECT total, taxes, buyer ->> 'tax_number' FROM invoice_issue(pg_temp.placed(:'t', 1, 1));
+SELECT name, percent, is_reverse, taxable, tax FROM report_taxes('2026-09-01Z', '2026-10-01Z', :'t');
+
+\echo dunning, late interest, write-off
+SELECT pg_temp.vendor('dunned', 'EUR', 365) AS n \gset
+SELECT billing_settings_set(due_days => 0, interest_percent => 10, dunning_days => '{7,14}', vendor_id => :'n') IS DISTINCT FROM NULL;
+SELECT pg_temp.placed(:'n', 1, 10) AS o \gset
+SELECT id AS i, total FROM invoice_issue(:'o') \gset
+\echo :total
+SELECT pg_temp.refused(format('SELECT invoice_interest(%L)', :'i'));
+SET rental.clock = '2026-09-08 09:00Z';
+SELECT overdue, open FROM invoice_get(:'i');
+SELECT level, open FROM dunning_run(:'n'); SELECT level, open FROM dunning_run(:'n');
+SELECT kind, amount, reason FROM invoice_interest(:'i');
+SELECT pg_temp.refused(format('SELECT invoice_interest(%L)', :'i'));
+SET rental.clock = '2026-09-18 09:00Z';
+SELECT level FROM dunning_run(:'n');
+SELECT kind, amount, reason FROM invoice_interest(:'i');
+SELECT total FROM invoice_issue(:'o');
+SELECT status, written_off, open, overdue FROM invoice_write_off(:'i', 'gone');
+SELECT pg_temp.refused(format('SELECT invoice_write_off(%L)', :'i'));
+SELECT account, debit, credit FROM report_trial_balance(:'n');
+SELECT * FROM ledger_verify();
+
+\echo edges
+CREATE FUNCTION pg_temp.edge(slug text, currency text, rate numeric, pay numeric, give_back numeric) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	v uuid := pg_temp.vendor(slug, currency, rate);
+	o uuid;
+	i uuid;
+	p uuid;
+	crn text;
+BEGIN
+	UPDATE vendors SET commission = 7 WHERE id = v;
+	PERFORM tax_rate_create('A', 19, vendor_id => v, is_inclusive => true), tax_rate_create('B', 7, vendor_id => v, is_inclusive => true),
+		tax_rate_create('C', 2.5, vendor_id => v, is_inclusive => true);
+	o := pg_temp.placed(v, 1, 1);
+	i := (invoice_issue(o)).id;
+	IF pay IS NOT NULL THEN
+		p := (payment_record(o, pay, gateway => 'test')).id;
+		PERFORM payment_refund(p, give_back);
+	END IF;
+	crn := CASE WHEN rate > 0 THEN (SELECT concat_ws(' ', c.total, c.tax_included, c.taxes::text) FROM invoice_credit(i, give_back) c) END;
+	PERFORM payout_run(v);
+	RETURN (SELECT concat_ws(' ', n.total, n.tax_included, n.status, n.paid, n.open, n.taxes::text, '| credited', crn,
+		'| commission', (SELECT commission FROM payments WHERE id = p), '| paid out', (SELECT sum(amount) FROM payouts WHERE vendor_id = v)) FROM invoice_get(i) n);
+END $$;
+SELECT pg_temp.edge('jpy', 'JPY', 1001, 1001, 333);
+SELECT pg_temp.edge('kwd', 'KWD', 10.005, 10.005, 3.335);
+SELECT pg_temp.edge('zero', 'EUR', 0, NULL, NULL);
+SELECT pg_temp.edge('cent', 'EUR', 0.01, 0.01, 0.01);
+SELECT pg_temp.edge('yen', 'JPY', 1, 1, 1);
+SELECT pg_temp.edge('fils', 'KWD', 0.001, 0.001, 0.001);
+SELECT pg_temp.edge('large', 'EUR', 999999999.99, 999999999.99, 0.01);
+SELECT payment_record((SELECT id FROM orders WHERE vendor_id = (SELECT id FROM vendors WHERE slug = 'zero')), 0) IS DISTINCT FROM NULL;
+SELECT pg_temp.refused(format('SELECT payment_record(%L, %L)', o.id, a)) FROM orders o JOIN vendors v ON v.id = o.vendor_id, unnest('{0.1,0.0001,-1,NaN}'::numeric[]) a WHERE v.slug = 'jpy';
+SELECT coupon_create('FREE', percent => 100, vendor_id => :'t') IS DISTINCT FROM NULL;
+SELECT id AS o, total FROM order_place(jsonb_build_array(jsonb_build_object('product_id', :'tp', 'quantity', 1, 'start_at', '2026-09-20T10:00:00Z', 'end_at', '2026-09-21T10:00:00Z')),
+	customer_id => '00000000-0000-7000-8000-0000000000c1', coupon => 'FREE') \gset
+SELECT order_confirm(:'o') IS DISTINCT FROM NULL;
+SELECT total, status, open, lines FROM invoice_issue(:'o');
+SELECT pg_temp.refused(format('SELECT invoice_credit(%L)', id)) FROM invoices WHERE order_id = :'o';
+SELECT book, currency, sum(debit) - sum(credit) AS off FROM report_trial_balance() GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT * FROM ledger_verify();
