@@ -387,7 +387,7 @@ COMMENT ON FUNCTION order_dispatch(uuid, order_dispatch_request) IS
 CREATE FUNCTION order_return(order_id uuid, returned_at timestamptz DEFAULT NULL, items order_return_request DEFAULT NULL) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_return(uuid, timestamptz, order_return_request) IS
-	'Items are back: those named, or all that are out; their stock is free from then on, and what is lost is gone from it. condition is good, damaged or lost. A damaged or lost piece is charged as charge says, up to the replacement value, which is the default for a lost one. returned_at is now if it is not given. The order is returned with the last of them. Errors: not_found, forbidden, invalid_state, invalid_value, invalid_field, unknown_field.';
+	'Items are back: those named, or all that are out; their stock is free from then on, and what is lost is gone from it. condition is good, damaged or lost. A damaged or lost piece is charged as charge says, up to the replacement value, which is the default for a lost one. What comes back late is charged the vendor''s late fee, what comes back early is refunded by its policy. returned_at is now if it is not given. The order is returned with the last of them. Errors: not_found, forbidden, invalid_state, invalid_value, invalid_field, unknown_field.';
 CREATE FUNCTION order_extend(order_id uuid, end_at timestamptz DEFAULT NULL, items order_extend_request DEFAULT NULL) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_extend(uuid, timestamptz, order_extend_request) IS

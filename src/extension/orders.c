@@ -1104,14 +1104,6 @@ charge_condition(Change *change, const Pieces *pieces)
 	charge_line(change, pieces, lost ? "loss" : "damage", amount, pieces->reason);
 }
 
-/* late_charge is what pieces cost that come back after their end. */
-static Datum
-late_charge(const Order *order, const Pieces *pieces, TimestampTz at)
-{
-	return amount_datum(price_late(&pieces->line->product, pieces->line->period.end, at) * pieces->quantity,
-						order->currency);
-}
-
 /* early_refund is what pieces cost too much that come back before their end: their price less that of the time they were out. */
 static Datum
 early_refund(const Order *order, const Pieces *pieces, TimestampTz at)
@@ -1163,11 +1155,16 @@ work_return(Change *change)
 				 VALUE(Int32GetDatum(pieces[i].quantity)), VALUE(Int32GetDatum(damaged ? pieces[i].quantity : 0)),
 				 VALUE(Int32GetDatum(lost ? pieces[i].quantity : 0)));
 		charge_condition(change, &pieces[i]);
-		if (pieces[i].line->product.is_sale)
+		/* what was sold has no end, and what is lost is paid for as lost, whenever that is found out */
+		if (pieces[i].line->product.is_sale || lost)
 			continue;
 		if (at > pieces[i].line->period.end)
-			charge_line(change, &pieces[i], "late", late_charge(order, &pieces[i], at), NULL);
-		else if (at < pieces[i].line->period.end && policy.prorates && !lost)
+		{
+			Minor fee = price_late(&pieces[i].line->product, pieces[i].line->period.end, at, pieces[i].quantity);
+
+			charge_line(change, &pieces[i], "late", amount_datum(fee, order->currency), NULL);
+		}
+		else if (at < pieces[i].line->period.end && policy.prorates)
 			charge_line(change, &pieces[i], "early_return", early_refund(order, &pieces[i], at), NULL);
 	}
 	pieces_lose(order, pieces, n, at);

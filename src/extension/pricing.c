@@ -800,11 +800,12 @@ price(PG_FUNCTION_ARGS)
 
 /* Late fees */
 
-/* price_late is the fee for one piece that was due at a time and came back later. */
+/* price_late is the fee for pieces that were due at a time and came back later. */
 Minor
-price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at)
+price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at, int32 quantity)
 {
 	LatePolicy policy = {.cap = -1};
+	int128	   fee;
 	Datum	  *steps;
 	int		   i;
 
@@ -821,7 +822,10 @@ price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at)
 			(LateStep){DatumGetInt32(attribute(steps[i], 1)), amount_minor(attribute(steps[i], 2), product->currency)};
 	if (!plan_value(0, 6).isnull)
 		policy.cap = amount_minor(plan_datum(0, 6), product->currency);
-	return charge_late(&policy, returned_at - due_at);
+	fee = (int128) charge_late(&policy, returned_at - due_at) * quantity;
+	if (fee > MOST_MINOR)
+		rental_raise(invalid_value, errmsg("the late fee is too large"));
+	return (Minor) fee;
 }
 
 /* late_fee(product_id uuid, due_at, returned_at timestamptz, quantity integer) */
@@ -841,7 +845,7 @@ late_fee(PG_FUNCTION_ARGS)
 	request_required(FCARG(3), "quantity");
 	plan_open();
 	product_load(PG_GETARG_UUID_P(0), &product, "product_id");
-	fee = price_late(&product, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2)) * PG_GETARG_INT32(3);
+	fee = price_late(&product, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2), PG_GETARG_INT32(3));
 	old = MemoryContextSwitchTo(caller);
 	result = amount_datum(fee, product.currency);
 	MemoryContextSwitchTo(old);

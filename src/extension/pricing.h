@@ -55,6 +55,6 @@ extern bool	 price_has_coupon(const pg_uuid_t *vendor_id, const char *code);
 extern bool	 price_keep_coupon(PriceOrder *price, const pg_uuid_t *order_id);
 extern Minor price_deposit(const Product *product, int32 quantity);
 extern Minor price_deposit_share(const Product *product, Minor items, Minor total);
-extern Minor price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at);
+extern Minor price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at, int32 quantity);
 
 #endif /* RENTAL_PRICING_H */
