@@ -229,7 +229,8 @@ lines_read(Jsonb *items, int *n)
 
 /*
  * lines_price prices the lines of an order together, all but those that have
- * a price already, and sums all of them.
+ * a price already, and sums all of them. If a coupon is spread over all lines,
+ * those that have a price keep it, but not their discount and tax.
  */
 void
 lines_price(OrderLine *lines, int n, PriceOrder *price, OrderAmounts *amounts)
@@ -242,13 +243,16 @@ lines_price(OrderLine *lines, int n, PriceOrder *price, OrderAmounts *amounts)
 	int			i;
 
 	for (i = 0; i < n; i++)
-		if (!lines[i].is_priced)
+		if (!lines[i].is_priced || price->is_spread)
 		{
 			priced[nitems] = &lines[i];
-			items[nitems++] = (PriceItem){.product = &lines[i].product,
-										  .period = lines[i].period,
-										  .quantity = lines[i].quantity,
-										  .field = line_field(&lines[i], "product_id")};
+			items[nitems++] =
+				(PriceItem){.product = &lines[i].product,
+							.period = lines[i].period,
+							.quantity = lines[i].quantity,
+							.field = line_field(&lines[i], "product_id"),
+							.keeps_price = lines[i].is_priced,
+							.unit_price = lines[i].is_priced ? amount_minor(lines[i].unit_price, currency) : 0};
 		}
 	if (nitems > 0)
 		price_items(items, nitems, price);

@@ -683,9 +683,9 @@ charges_changed(Change *change)
 }
 
 /*
- * lines_repriced prices the lines that have no price any more, or all of them
- * if a coupon is spread over them, and writes the order's sums and those of
- * the first nstored lines that changed.
+ * lines_repriced prices the lines that have no price any more, spreads the
+ * order's coupon anew, and writes the order's sums and those of the first
+ * nstored lines that may have changed.
  */
 static void
 lines_repriced(Change *change, OrderLine *lines, int n, int nstored)
@@ -694,14 +694,11 @@ lines_repriced(Change *change, OrderLine *lines, int n, int nstored)
 	PriceOrder	 price = {.customer_id = &order->customer_id};
 	OrderAmounts amounts;
 	bool		*changed = palloc(n * sizeof(bool));
-	bool		 together = price_keep_coupon(&price, &order->id);
 	int			 i;
 
+	price_keep_coupon(&price, &order->id);
 	for (i = 0; i < n; i++)
-	{
-		lines[i].is_priced &= !together;
-		changed[i] = !lines[i].is_priced;
-	}
+		changed[i] = !lines[i].is_priced || price.is_spread;
 	lines_price(lines, n, &price, &amounts);
 	plan_run(&order_set_amounts, VALUE(UUIDPGetDatum(&order->id)), VALUE(UUIDPGetDatum(&order->vendor_id)),
 			 VALUE(amounts.subtotal), VALUE(amounts.discount), VALUE(amounts.tax), VALUE(amounts.deposit),
@@ -1118,7 +1115,8 @@ early_refund(const Order *order, const Pieces *pieces, TimestampTz at)
 	shorter.period.end = Max(at, shorter.period.start + 15 * USECS_PER_MINUTE);
 	shorter.is_priced = false;
 	/* an amount off the whole order is not taken off one line */
-	if (price_keep_coupon(&price, &order->id))
+	price_keep_coupon(&price, &order->id);
+	if (price.is_spread)
 		price.coupon = NULL;
 	lines_price(&shorter, 1, &price, &amounts);
 	if (!amount_less(amounts.total, paid))

@@ -221,10 +221,6 @@ rate_read(PriceItem *item, Rate *rate, Minor *minimum)
 		rate->factors[i] = 100 * millionths(items[i]);
 	rate->extra_percent = millionths(priced(product, COL_EXTRA_PERCENT).value);
 	*minimum = amount_minor(priced(product, COL_MINIMUM).value, currency);
-	item->waiver_exempt = DatumGetBool(priced(product, COL_EXEMPT).value);
-	item->has_category = !priced(product, COL_CATEGORY).isnull;
-	if (item->has_category)
-		item->category_id = *DatumGetUUIDP(priced(product, COL_CATEGORY).value);
 
 	if (!priced(product, COL_SHORTEST).isnull &&
 		item->period.end - item->period.start < span_of(priced(product, COL_SHORTEST).value))
@@ -335,7 +331,7 @@ rules_read(const PriceItem *item, pg_tz *zone, Season **seasons, QuantityStep *s
 	return nseasons;
 }
 
-/* item_charge finds what one piece of an item costs. */
+/* item_charge finds what one piece of an item costs, and why. */
 static void
 item_charge(PriceItem *item, const VendorPricing *vendor)
 {
@@ -346,7 +342,6 @@ item_charge(PriceItem *item, const VendorPricing *vendor)
 	Rate		 rate;
 	Minor		 minimum;
 	Minor		 stepped;
-	int128		 subtotal;
 
 	rate_read(item, &rate, &minimum);
 	if (vendor->has_rules)
@@ -373,6 +368,22 @@ item_charge(PriceItem *item, const VendorPricing *vendor)
 		item->charge.amount = stepped;
 	}
 	item->unit_price = item->charge.amount;
+}
+
+/* item_price finds what an item costs before discounts. */
+static void
+item_price(PriceItem *item, const VendorPricing *vendor)
+{
+	NullableDatum exempt = priced(item->product, COL_EXEMPT);
+	NullableDatum category = priced(item->product, COL_CATEGORY);
+	int128		  subtotal;
+
+	item->waiver_exempt = !exempt.isnull && DatumGetBool(exempt.value);
+	item->has_category = !category.isnull;
+	if (item->has_category)
+		item->category_id = *DatumGetUUIDP(category.value);
+	if (!item->keeps_price)
+		item_charge(item, vendor);
 	subtotal = (int128) item->unit_price * item->quantity;
 	if (subtotal > MOST_MINOR)
 		rental_raise(invalid_value, errmsg("the price is too large"), errfield(item->field));
@@ -608,7 +619,7 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 	order->has_coupon = false;
 	for (i = 0; i < n; i++)
 	{
-		item_charge(&items[i], &vendor);
+		item_price(&items[i], &vendor);
 		if (vendor.group_percent > 0)
 			group_discount(&items[i], vendor.group_percent);
 	}
@@ -701,19 +712,15 @@ price_release(const pg_uuid_t *order_id)
 	plan_run(&coupon_release, VALUE(UUIDPGetDatum(order_id)));
 }
 
-/*
- * price_keep_coupon lets an order that is there be priced with the coupon that
- * it used, if any. It returns true if that is of an amount: then the lines can
- * only be priced together.
- */
-bool
+/* price_keep_coupon lets an order that is there be priced with the coupon that it used, if any. */
+void
 price_keep_coupon(PriceOrder *price, const pg_uuid_t *order_id)
 {
 	if (plan_run(&coupon_used, VALUE(UUIDPGetDatum(order_id))) == 0)
-		return false;
+		return;
 	price->coupon = plan_text(0, 1);
 	price->keeps_coupon = true;
-	return DatumGetBool(plan_datum(0, 2));
+	price->is_spread = DatumGetBool(plan_datum(0, 2));
 }
 
 /* Answers */
