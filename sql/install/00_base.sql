@@ -87,6 +87,9 @@ COMMENT ON COLUMN endpoint.upload_bytes IS 'how large the file may be; null: as 
 COMMENT ON COLUMN endpoint.download IS 'the answer is a file: the function returns a file_view';
 COMMENT ON COLUMN endpoint.builtin IS 'made by the extension, so not part of a dump';
 
+CREATE TYPE stream_view AS (topics text[]);
+COMMENT ON TYPE stream_view IS 'What a stream of events follows.';
+
 -- Numbers that people read, without gaps within a series
 
 CREATE TABLE number_series (

@@ -344,6 +344,10 @@ CREATE FUNCTION order_event_list(order_id uuid, page_size integer DEFAULT 20, cu
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_event_list(uuid, integer, text, text) IS
 	'What happened to an order, oldest first. Error: not_found.';
+CREATE FUNCTION order_stream(order_id uuid) RETURNS stream_view
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION order_stream(uuid) IS
+	'What happens to an order from now on, as server-sent events order.KIND {kind, actor_id, created_at, data}, in the shape of its history; data is null where it is too long for an event. Last-Event-ID resumes. Error: not_found.';
 CREATE FUNCTION order_quote_list(order_id uuid, page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS order_quote_page
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_quote_list(uuid, integer, text, text) IS
@@ -452,3 +456,6 @@ INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, sum
 	('POST', '/api/orders/orders/{order_id}/charges/', 'rental.order_charge_add', '{vendor,admin}', 201, 'write', 'orders', 'Charge something else', true),
 	('POST', '/api/orders/orders/{order_id}/units/', 'rental.order_assign_units', '{vendor,admin}', 200, 'write', 'orders', 'Choose units', true),
 	('POST', '/api/orders/orders/{order_id}/units/swap/', 'rental.order_swap_unit', '{vendor,admin}', 200, 'write', 'orders', 'Swap a unit', true);
+
+INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin, stream) VALUES
+	('GET', '/api/orders/tracking/{order_id}/stream/', 'rental.order_stream', '{user}', 200, 'read', 'orders', 'Live events of an order', true, true);

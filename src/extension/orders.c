@@ -17,6 +17,7 @@
 #include "commands/trigger.h"
 #include "errors.h"
 #include "funcapi.h"
+#include "gateway.h"
 #include "lines.h"
 #include "number.h"
 #include "plan.h"
@@ -355,7 +356,7 @@ order_make(const OrderRequest *request)
 	TimestampTz	   expires_at = DT_NOEND;
 	OrderLine	  *lines = request->lines;
 	const Product *product = &lines[0].product;
-	Order		   order = {.id = *DatumGetUUIDP(uuid7_datum()), .vendor_id = product->vendor_id};
+	Order		   order = {.id = *DatumGetUUIDP(uuid7_datum()), .vendor_id = product->vendor_id, .is_new = true};
 	Datum		   nothing = amount_round(amount_zero(), product->currency);
 	Datum		   fee;
 	NullableDatum  delivery;
@@ -437,6 +438,13 @@ order_place(PG_FUNCTION_ARGS)
 
 /* Looking */
 
+/* order_topic is what an order's events are sent to. */
+static char *
+order_topic(const pg_uuid_t *id)
+{
+	return psprintf("order:%s", uuid_text(id));
+}
+
 /* order_require_visible hides other people's orders as if they were not there. */
 static void
 order_require_visible(NullableDatum id)
@@ -497,6 +505,20 @@ order_event_list(PG_FUNCTION_ARGS)
 	order_require_visible(FCARG(0));
 	plan_close();
 	return page_return(fcinfo, &event_pages, &FCARG(0), 1, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
+}
+
+/* order_stream(order_id uuid) */
+PG_FUNCTION_INFO_V1(order_stream);
+Datum
+order_stream(PG_FUNCTION_ARGS)
+{
+	Datum topic;
+
+	plan_open();
+	order_require_visible(FCARG(0));
+	plan_close();
+	topic = CStringGetTextDatum(order_topic(PG_GETARG_UUID_P(0)));
+	return stream_return(fcinfo, &topic, 1);
 }
 
 PG_FUNCTION_INFO_V1(order_quote_list);
@@ -572,12 +594,45 @@ order_lock_own(NullableDatum id, Order *order)
 	actor_require_vendor(&order->vendor_id);
 }
 
-/* order_event records what happened to an order; json is more about it, or NULL. */
+/*
+ * event_send tells who follows an order what happened to it. The lock on the
+ * order's row keeps its events in order. What is too much for an event is
+ * left out of its data; the order's history has it.
+ */
+static void
+event_send(const Order *order, const char *kind, const Actor *who, const char *json)
+{
+	StringInfoData data;
+	int			   head;
+
+	initStringInfo(&data);
+	appendStringInfo(&data, "{\"kind\":\"%s\",\"actor_id\":", kind);
+	json_write(&data, UUIDPGetDatum(&who->user_id), !actor_has_user(who), UUIDOID);
+	appendStringInfoString(&data, ",\"created_at\":");
+	json_write(&data, TimestampTzGetDatum(rental_now()), false, TIMESTAMPTZOID);
+	appendStringInfoString(&data, ",\"data\":");
+	head = data.len;
+	appendStringInfo(&data, "%s}", json ? json : "null");
+	if (data.len > EVENT_MOST)
+	{
+		data.len = head;
+		appendStringInfoString(&data, "null}");
+	}
+	stream_send(order_topic(&order->id), psprintf("order.%s", kind), data.data);
+}
+
+/*
+ * order_event records what happened to an order, whose row is locked, and
+ * tells who follows it: nobody yet an order that is only just made. json is
+ * more about it, or NULL.
+ */
 void
 order_event(const Order *order, const char *kind, const char *json)
 {
 	const Actor *who = actor_current();
 
+	if (!order->is_new)
+		event_send(order, kind, who, json);
 	plan_run(&event_insert, VALUE(UUIDPGetDatum(&order->vendor_id)), VALUE(UUIDPGetDatum(&order->id)),
 			 VALUE(CStringGetTextDatum(kind)), VALUE_OR_NULL(UUIDPGetDatum(&who->user_id), !actor_has_user(who)),
 			 VALUE_OR_NULL(json ? DirectFunctionCall1(jsonb_in, CStringGetDatum(json)) : (Datum) 0, json == NULL),

@@ -22,6 +22,7 @@ typedef struct Order
 	Datum		fee;
 	Datum		paid;
 	TimestampTz expires_at; /* infinity if it does not */
+	bool		is_new;		/* made by this transaction */
 } Order;
 
 struct OrderLine;
