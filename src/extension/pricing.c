@@ -109,7 +109,6 @@ typedef struct VendorPricing
 	bool  has_rules;
 	bool  has_taxes;
 	int64 group_percent; /* millionths */
-	int64 waiver_percent;
 } VendorPricing;
 
 static int64
@@ -374,11 +373,9 @@ item_charge(PriceItem *item, const VendorPricing *vendor)
 static void
 item_price(PriceItem *item, const VendorPricing *vendor)
 {
-	NullableDatum exempt = priced(item->product, COL_EXEMPT);
 	NullableDatum category = priced(item->product, COL_CATEGORY);
 	int128		  subtotal;
 
-	item->waiver_exempt = !exempt.isnull && DatumGetBool(exempt.value);
 	item->has_category = !category.isnull;
 	if (item->has_category)
 		item->category_id = *DatumGetUUIDP(category.value);
@@ -599,8 +596,6 @@ vendor_read(const Product *product, const pg_uuid_t *customer_id)
 	if (customer_id != NULL &&
 		plan_read(&group_of, VALUE(UUIDPGetDatum(&product->vendor_id)), VALUE(UUIDPGetDatum(customer_id))) > 0)
 		vendor.group_percent = millionths(plan_datum(0, 1));
-	if (!priced(product, COL_WAIVER_PERCENT).isnull)
-		vendor.waiver_percent = millionths(priced(product, COL_WAIVER_PERCENT).value);
 	return vendor;
 }
 
@@ -612,10 +607,9 @@ void
 price_items(PriceItem *items, int n, PriceOrder *order)
 {
 	VendorPricing vendor = vendor_read(items[0].product, order->customer_id);
-	Minor		  insurable = 0;
 	int			  i;
 
-	order->subtotal = order->discount = order->tax = order->waiver = 0;
+	order->subtotal = order->discount = order->tax = 0;
 	order->has_coupon = false;
 	for (i = 0; i < n; i++)
 	{
@@ -634,16 +628,35 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 		order->subtotal += items[i].subtotal;
 		order->discount += items[i].discount;
 		order->tax += items[i].tax;
-		if (!items[i].waiver_exempt)
-			insurable += items[i].subtotal - items[i].discount;
 	}
-	if (order->with_waiver)
-	{
-		if (vendor.waiver_percent == 0)
-			rental_raise(rule_violated, errmsg("this vendor sells no damage waiver"), errfield("waiver"));
-		order->waiver = charge_scale(insurable, vendor.waiver_percent);
-	}
-	order->total = order->subtotal - order->discount + order->tax + order->waiver;
+	order->total = order->subtotal - order->discount + order->tax;
+}
+
+/* price_waiver_percent is what a vendor takes of the lines for the damage waiver. */
+Datum
+price_waiver_percent(const Product *product)
+{
+	NullableDatum percent = priced(product, COL_WAIVER_PERCENT);
+
+	if (percent.isnull || millionths(percent.value) == 0)
+		rental_raise(rule_violated, errmsg("the vendor sells no damage waiver"), errfield("damage_waiver"));
+	return percent.value;
+}
+
+/* price_waiver is the damage waiver for lines that cost so much before taxes. */
+Minor
+price_waiver(Datum percent, Minor covered)
+{
+	return charge_scale(covered, millionths(percent));
+}
+
+/* price_is_exempt tells whether the damage waiver is not for a product. */
+bool
+price_is_exempt(const Product *product)
+{
+	NullableDatum exempt = priced(product, COL_EXEMPT);
+
+	return product->is_sale || (!exempt.isnull && DatumGetBool(exempt.value));
 }
 
 static bool

@@ -92,7 +92,21 @@ for my $case (@late)
 	my ($charge) = @{ expect(call('GET', "$orders$late->{id}/charges/", as => $customer), 200, 'it is listed')->{results} };
 	is_deeply([ @$charge{qw(kind quantity amount order_item_id)} ], [ 'late', 1, $fee, $late->{items}[0]{id} ], 'once');
 }
+# The damage waiver
+
 expect(call('PUT', $settings, as => $vendor, body => {}), 200, 'no fee again');
+my $waived = { %{ order_body($product, quantity => 2, start_at => at(40), end_at => at(41)) }, damage_waiver => true };
+is_deeply([ problem_flaws(call('POST', $orders, as => $customer, body => $waived), 422, 'rule_violated', 'damage_waiver') ], [], 'no waiver is taken that nobody sells');
+expect(call('PUT', $settings, as => $vendor, body => { waiver_percent => 12.5 }), 200, 'the vendor sells one');
+my $covered = expect(call('POST', $orders, as => $customer, body => $waived), 201, 'an order takes it');
+is_deeply([ @$covered{qw(subtotal waiver total balance)} ], [ '20.00', '2.50', '22.50', '22.50' ], 'for its part of the items');
+expect(call('PUT', $settings, as => $vendor, body => { waiver_percent => 20 }), 200, 'it gets dearer');
+is(expect(call('PATCH', "$orders$covered->{id}/items/$covered->{items}[0]{id}/", as => $customer, body => { quantity => 3 }), 200, 'one more piece')->{waiver}, '3.75', 'at the percentage of then');
+act($vendor, $covered, $_)->{status} == 200 or BAIL_OUT("cannot $_") for qw(confirm dispatch);
+my @pieces = map { { item_id => $covered->{items}[0]{id}, quantity => 1, condition => $_ } } qw(damaged lost);
+is_deeply([ problem_flaws(act($vendor, $covered, 'return', { items => [ { %{ $pieces[0] }, charge => '5' } ] }), 422, 'rule_violated', 'items[0].charge') ], [], 'damage that it covers is not charged');
+is(expect(act($vendor, $covered, 'return', { items => \@pieces }), 200, 'damaged and lost')->{charges}, '80.00', 'costs what is lost');
+expect(call('PUT', $settings, as => $vendor, body => {}), 200, 'nor is one sold any more');
 
 # Policies
 
