@@ -128,6 +128,60 @@ SELECT o ->> 'status' AS status, o ->> 'total' AS total, (SELECT string_agg(form
 	FROM unnest('{2026-06-01 09:00Z,2026-06-10 10:00Z,2026-06-11 09:00Z,2026-06-16Z}'::timestamptz[]) t, order_as_of(:'o', t) o;
 SELECT pg_temp.try(format('SELECT order_as_of(%L, %L)', :'o', '2026-05-01Z'));
 SELECT kind, count(*) FROM order_events WHERE order_id = :'o' GROUP BY 1 ORDER BY 1;
+-- back late: a fee for each piece by when it came back, from the end that counts then; none for what is lost or sold
+SELECT late_per_day FROM price_settings_set(vendor_id => :'vendor', late_free => '3 hours', late_per_day => 100, late_per_hour => 10);
+SELECT id AS l FROM order_place(jsonb_build_array(pg_temp.item(:'chair', 4, '2026-06-15T10:00:00Z', '2026-06-16T10:00:00Z'), pg_temp.item(:'glue', 1, '2026-06-15T10:00:00Z', '2026-06-16T10:00:00Z')), customer_id => :'carl') \gset
+SELECT status FROM order_confirm(:'l');
+SELECT status FROM order_dispatch(:'l');
+SELECT id AS i5 FROM order_items WHERE order_id = :'l' AND product_id = :'chair' \gset
+SET rental.clock = '2026-06-16 13:00Z';
+SELECT charges FROM order_return(:'l', NULL, jsonb_build_array(jsonb_build_object('item_id', :'i5', 'quantity', 1)));
+SET rental.clock = '2026-06-17 14:00Z';
+SELECT charges FROM order_return(:'l', NULL, jsonb_build_array(jsonb_build_object('item_id', :'i5', 'quantity', 1)));
+SELECT charges FROM order_return(:'l', NULL, jsonb_build_array(jsonb_build_object('item_id', :'i5', 'quantity', 1, 'condition', 'lost')));
+SELECT charges FROM order_extend(:'l', '2026-06-18T10:00:00Z', jsonb_build_array(jsonb_build_object('item_id', :'i5')));
+SET rental.clock = '2026-06-18 14:00Z';
+SELECT status, charges FROM order_return(:'l');
+SELECT c.kind, c.quantity, c.amount, i.quantity AS of, i.end_at FROM order_charges c JOIN order_items i ON i.id = c.order_item_id WHERE c.order_id = :'l' ORDER BY c.id;
+SELECT id AS m FROM order_place(jsonb_build_array(pg_temp.item(:'chair', 2, '2026-06-18T14:00:00Z', '2026-06-19T10:00:00Z')), customer_id => :'carl') \gset
+SELECT status FROM order_confirm(:'m');
+SELECT status FROM order_dispatch(:'m');
+SET rental.clock = '2026-06-25 10:00Z';
+SELECT cardinality(late_steps) FROM price_settings_set(vendor_id => :'vendor', late_steps => '[{"days": 1, "amount": 50}, {"days": 1, "amount": 100}]');
+BEGIN; SELECT charges AS twice_250 FROM order_return(:'m', '2026-06-22T10:00:00Z'); ROLLBACK;
+SELECT late_cap FROM price_settings_set(vendor_id => :'vendor', late_steps => '[{"days": 2, "amount": 20}, {"days": 3, "amount": 40}, {"days": 1, "amount": 100}]', late_cap => 250);
+SELECT charges AS twice_the_cap FROM order_return(:'m');
+SELECT late_per_day FROM price_settings_set(vendor_id => :'vendor', late_per_day => 900000000000);
+SELECT pg_temp.try(format('SELECT late_fee(%L, %L, %L, 1000000)', :'chair', '2026-06-01Z', '2027-06-01Z'));
+SELECT late_per_day FROM price_settings_set(vendor_id => :'vendor');
+SET rental.clock = '2026-06-15 09:00Z';
+-- the damage waiver: of what is not exempt and not sold, at the percentage of then; it covers damage, not loss
+SELECT pg_temp.try(format('SELECT order_place(%L, customer_id => %L, damage_waiver => true)', jsonb_build_array(pg_temp.item(:'chair', 2, '2026-06-16T10:00:00Z', '2026-06-18T10:00:00Z')), :'carl'));
+SELECT waiver_percent, deposit FROM price_settings_set(vendor_id => :'vendor', waiver_percent => 7.5, deposit => 'percent_total', deposit_percent => 50);
+SELECT name FROM product_rate_set(:'amp', 20, waiver_exempt => true);
+SELECT id AS w, subtotal, waiver, total, deposit FROM order_place(jsonb_build_array(pg_temp.item(:'chair', 3, '2026-06-16T10:00:00Z', '2026-06-18T10:00:00Z'), pg_temp.item(:'amp', 1, '2026-06-16T10:00:00Z', '2026-06-18T10:00:00Z'),
+	pg_temp.item(:'glue', 2, '2026-06-16T10:00:00Z', '2026-06-18T10:00:00Z')), customer_id => :'carl', damage_waiver => true, draft => true) \gset
+\echo :subtotal :waiver :total :deposit
+SELECT waiver, total FROM order_place(jsonb_build_array(pg_temp.item(:'chair', 3, '2026-06-16T10:00:00Z', '2026-06-18T10:00:00Z')), customer_id => :'carl', draft => true);
+SELECT deposit FROM price_settings_set(vendor_id => :'vendor');
+SELECT status, waiver, total FROM order_quote(:'w');
+SELECT waiver, total FROM order_quote_list(:'w') l, unnest(l.results);
+SELECT status, waiver, total FROM order_accept(:'w');
+SELECT id AS w1 FROM order_items WHERE order_id = :'w' AND product_id = :'chair' \gset
+SELECT id AS w2 FROM order_items WHERE order_id = :'w' AND product_id = :'amp' \gset
+SELECT waiver, total FROM order_item_change(:'w', :'w1', 4);
+SELECT status FROM order_confirm(:'w');
+SELECT status FROM order_dispatch(:'w');
+SET rental.clock = '2026-06-18 09:00Z';
+SELECT pg_temp.try(format('SELECT order_return(%L, NULL, %L)', :'w', jsonb_build_array(jsonb_build_object('item_id', :'w1', 'quantity', 1, 'condition', 'damaged', 'charge', '10'))));
+SELECT charges FROM order_return(:'w', NULL, jsonb_build_array(jsonb_build_object('item_id', :'w1', 'quantity', 1, 'condition', 'damaged'), jsonb_build_object('item_id', :'w1', 'quantity', 1, 'condition', 'lost'),
+	jsonb_build_object('item_id', :'w2', 'quantity', 1, 'condition', 'damaged', 'charge', '25')));
+SELECT waiver, total FROM order_extend(:'w', '2026-06-19T10:00:00Z');
+SELECT o ->> 'waiver' AS first FROM order_as_of(:'w', '2026-06-15 09:00Z') o;
+SELECT kind, amount FROM order_charges WHERE order_id = :'w' ORDER BY id;
+SELECT status, balance = total + charges AS sums FROM order_return(:'w');
+BEGIN; UPDATE orders SET waiver = waiver + 1, subtotal = subtotal - 1 WHERE id = :'w'; COMMIT;
+SET rental.clock = '2026-06-15 09:00Z';
 -- nobody sets what follows from the items, nor sums that are none
 SELECT id AS p FROM order_place(jsonb_build_array(pg_temp.item(:'chair', 2, '2026-06-20T10:00:00Z', '2026-06-21T10:00:00Z')), customer_id => :'carl') \gset
 SELECT pg_temp.try(format('UPDATE order_items SET dispatched = 1 WHERE order_id = %L', :'p'));

@@ -91,6 +91,9 @@ COMMENT ON COLUMN endpoint.raw_body IS
 	'the function gets the body as it came, of whatever type, in its argument body, and the header X-Y in an argument header_x_y, so that it can check a signature';
 COMMENT ON COLUMN endpoint.builtin IS 'made by the extension, so not part of a dump';
 
+CREATE TYPE stream_view AS (topics text[]);
+COMMENT ON TYPE stream_view IS 'What a stream of events follows.';
+
 -- Numbers that people read
 
 CREATE TABLE number_series (

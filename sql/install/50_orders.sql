@@ -22,7 +22,9 @@ CREATE TABLE orders (
 	charges numeric NOT NULL DEFAULT 0,
 	cancellation_fee numeric NOT NULL DEFAULT 0,
 	delivery jsonb,
-	CHECK (total = subtotal - discount + tax + fee AND fee >= 0 AND cancellation_fee >= 0),
+	waiver numeric NOT NULL DEFAULT 0,
+	waiver_percent numeric,
+	CHECK (total = subtotal - discount + tax + fee + waiver AND fee >= 0 AND waiver >= 0 AND cancellation_fee >= 0),
 	PRIMARY KEY (id, vendor_id),
 	UNIQUE (vendor_id, number),
 	FOREIGN KEY (vendor_id, currency) REFERENCES vendors (id, currency)
@@ -35,8 +37,10 @@ COMMENT ON COLUMN orders.status IS 'changed only along rental.order_transitions(
 COMMENT ON COLUMN orders.paid IS 'charges that succeeded less refunds, without deposits';
 COMMENT ON COLUMN orders.expires_at IS 'a pending order holds its stock, and a quote is good, until then; null for every other order';
 COMMENT ON COLUMN orders.subtotal IS 'the sum of the items'' subtotals, as discount and tax are of theirs; a trigger refuses anything else at commit';
-COMMENT ON COLUMN orders.total IS 'subtotal - discount + tax + fee: the items'' totals and the fee';
+COMMENT ON COLUMN orders.total IS 'subtotal - discount + tax + fee + waiver: the items'' totals, the fee and the waiver';
 COMMENT ON COLUMN orders.fee IS 'for delivery';
+COMMENT ON COLUMN orders.waiver IS 'the damage waiver: waiver_percent of the items that are not exempt, after discounts and before taxes';
+COMMENT ON COLUMN orders.waiver_percent IS 'that of the vendor when the order was placed; null: the customer took no waiver';
 COMMENT ON COLUMN orders.charges IS 'the sum of order_charges, which come on top of the total';
 COMMENT ON COLUMN orders.cancellation_fee IS 'what is owed of a cancelled order in place of its total';
 COMMENT ON COLUMN orders.delivery IS '{method: pickup or delivery, address: {recipient, line1, line2, postal_code, city, region, country}}; null: nothing was said';
@@ -108,6 +112,7 @@ CREATE TABLE order_quotes (
 	discount numeric NOT NULL,
 	tax numeric NOT NULL,
 	fee numeric NOT NULL,
+	waiver numeric NOT NULL,
 	deposit numeric NOT NULL,
 	total numeric NOT NULL,
 	valid_until timestamptz NOT NULL,
@@ -243,7 +248,7 @@ JOIN products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id;
 COMMENT ON VIEW order_item_view IS 'A line of an order; unit_price is for one piece over the whole period.';
 
 CREATE VIEW order_view AS
-SELECT o.id, o.number, o.vendor_id, o.customer_id, o.status, o.currency, o.subtotal, o.discount, o.tax, o.fee, o.deposit, o.total, o.charges,
+SELECT o.id, o.number, o.vendor_id, o.customer_id, o.status, o.currency, o.subtotal, o.discount, o.tax, o.fee, o.waiver, o.deposit, o.total, o.charges,
 	o.cancellation_fee, d.due - o.paid AS balance, GREATEST(o.paid - d.due, 0 * o.paid) AS refund_due, o.paid >= d.due AS is_paid,
 	l.out > 0 AND l.out < l.pieces AS partly_out, l.back > 0 AND l.back < l.out AS partly_returned, l.overdue,
 	o.delivery, o.note, o.expires_at, o.created_at, o.updated_at, l.items
@@ -264,7 +269,7 @@ COMMENT ON COLUMN order_view.overdue IS 'some piece is out past its end';
 CREATE TYPE order_page AS (count bigint, next text, previous text, results order_view[]);
 
 CREATE VIEW order_quote_view AS
-SELECT id, order_id, version, items, subtotal, discount, tax, fee, deposit, total, valid_until, note, created_at FROM order_quotes;
+SELECT id, order_id, version, items, subtotal, discount, tax, fee, waiver, deposit, total, valid_until, note, created_at FROM order_quotes;
 COMMENT ON VIEW order_quote_view IS 'An offer, as it was made.';
 CREATE TYPE order_quote_page AS (count bigint, next text, previous text, results order_quote_view[]);
 
@@ -303,7 +308,7 @@ CREATE CONSTRAINT TRIGGER order_sums AFTER INSERT OR UPDATE OR DELETE ON order_i
 	FOR EACH ROW EXECUTE FUNCTION order_sums('order_id', 'items');
 CREATE CONSTRAINT TRIGGER order_sums AFTER INSERT OR UPDATE OR DELETE ON order_charges DEFERRABLE INITIALLY DEFERRED
 	FOR EACH ROW EXECUTE FUNCTION order_sums('order_id', 'charges');
-CREATE CONSTRAINT TRIGGER order_sums AFTER UPDATE OF subtotal, discount, tax, total, fee, charges ON orders DEFERRABLE INITIALLY DEFERRED
+CREATE CONSTRAINT TRIGGER order_sums AFTER UPDATE OF subtotal, discount, tax, total, fee, waiver, charges ON orders DEFERRABLE INITIALLY DEFERRED
 	FOR EACH ROW EXECUTE FUNCTION order_sums('id', 'both');
 
 CREATE FUNCTION order_history_keep() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME';
@@ -328,10 +333,11 @@ CREATE DOMAIN order_extend_request AS jsonb;
 COMMENT ON DOMAIN order_extend_request IS 'A list of 1 to 100 objects {item_id, end_at?}.';
 
 CREATE FUNCTION order_place(items order_items_request, vendor_id uuid DEFAULT NULL, note text DEFAULT NULL, customer_id uuid DEFAULT NULL,
-	delivery order_delivery_request DEFAULT NULL, terms order_terms_request DEFAULT NULL, draft boolean DEFAULT false, coupon text DEFAULT NULL) RETURNS order_view
+	delivery order_delivery_request DEFAULT NULL, terms order_terms_request DEFAULT NULL, draft boolean DEFAULT false, coupon text DEFAULT NULL,
+	damage_waiver boolean DEFAULT false) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION order_place(order_items_request, uuid, text, uuid, order_delivery_request, order_terms_request, boolean, text) IS
-	'Places an order with one vendor and holds its stock, all or nothing, until expires_at; the vendor''s policy may confirm it at once. A draft holds nothing, and asks for a quote. A vendor or administrator may place it for a customer. Errors: insufficient_stock, invalid_period, invalid_value, invalid_field, unknown_field, not_found, forbidden, rule_violated when the vendor''s terms are not accepted.';
+COMMENT ON FUNCTION order_place(order_items_request, uuid, text, uuid, order_delivery_request, order_terms_request, boolean, text, boolean) IS
+	'Places an order with one vendor and holds its stock, all or nothing, until expires_at; the vendor''s policy may confirm it at once. A draft holds nothing, and asks for a quote. A vendor or administrator may place it for a customer. Errors: insufficient_stock, invalid_period, invalid_value, invalid_field, unknown_field, not_found, forbidden, rule_violated when the vendor''s terms are not accepted, or it sells no damage_waiver.';
 CREATE FUNCTION order_get(order_id uuid) RETURNS order_view
 	LANGUAGE c STRICT STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_get(uuid) IS
@@ -344,6 +350,10 @@ CREATE FUNCTION order_event_list(order_id uuid, page_size integer DEFAULT 20, cu
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_event_list(uuid, integer, text, text) IS
 	'What happened to an order, oldest first. Error: not_found.';
+CREATE FUNCTION order_stream(order_id uuid) RETURNS stream_view
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION order_stream(uuid) IS
+	'What happens to an order from now on, as server-sent events order.KIND {kind, actor_id, created_at, data}, in the shape of its history; data is null where it is too long for an event. Last-Event-ID resumes. Error: not_found.';
 CREATE FUNCTION order_quote_list(order_id uuid, page_size integer DEFAULT 20, cursor text DEFAULT NULL, count text DEFAULT NULL) RETURNS order_quote_page
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_quote_list(uuid, integer, text, text) IS
@@ -387,7 +397,7 @@ COMMENT ON FUNCTION order_dispatch(uuid, order_dispatch_request) IS
 CREATE FUNCTION order_return(order_id uuid, returned_at timestamptz DEFAULT NULL, items order_return_request DEFAULT NULL) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_return(uuid, timestamptz, order_return_request) IS
-	'Items are back: those named, or all that are out; their stock is free from then on, and what is lost is gone from it. condition is good, damaged or lost. A damaged or lost piece is charged as charge says, up to the replacement value, which is the default for a lost one. returned_at is now if it is not given. The order is returned with the last of them. Errors: not_found, forbidden, invalid_state, invalid_value, invalid_field, unknown_field.';
+	'Items are back: those named, or all that are out; their stock is free from then on, and what is lost is gone from it. condition is good, damaged or lost. A damaged or lost piece is charged as charge says, up to the replacement value, which is the default for a lost one; damage that a waiver covers is not. What comes back late is charged the vendor''s late fee, what comes back early is refunded by its policy. returned_at is now if it is not given. The order is returned with the last of them. Errors: not_found, forbidden, invalid_state, invalid_value, invalid_field, unknown_field, rule_violated for a charge that the waiver covers.';
 CREATE FUNCTION order_extend(order_id uuid, end_at timestamptz DEFAULT NULL, items order_extend_request DEFAULT NULL) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_extend(uuid, timestamptz, order_extend_request) IS
@@ -452,3 +462,6 @@ INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, sum
 	('POST', '/api/orders/orders/{order_id}/charges/', 'rental.order_charge_add', '{vendor,admin}', 201, 'write', 'orders', 'Charge something else', true),
 	('POST', '/api/orders/orders/{order_id}/units/', 'rental.order_assign_units', '{vendor,admin}', 200, 'write', 'orders', 'Choose units', true),
 	('POST', '/api/orders/orders/{order_id}/units/swap/', 'rental.order_swap_unit', '{vendor,admin}', 200, 'write', 'orders', 'Swap a unit', true);
+
+INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin, stream) VALUES
+	('GET', '/api/orders/tracking/{order_id}/stream/', 'rental.order_stream', '{user}', 200, 'read', 'orders', 'Live events of an order', true, true);

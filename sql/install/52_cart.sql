@@ -59,10 +59,10 @@ CREATE FUNCTION cart_item_remove(item_id uuid) RETURNS cart_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cart_item_remove(uuid) IS 'Takes something out of the caller''s cart. Error: not_found.';
 CREATE FUNCTION cart_checkout(terms cart_terms_request DEFAULT NULL, delivery order_delivery_request DEFAULT NULL, note text DEFAULT NULL, signature text DEFAULT NULL,
-	coupon text DEFAULT NULL) RETURNS cart_orders_view
+	coupon text DEFAULT NULL, damage_waiver boolean DEFAULT false) RETURNS cart_orders_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION cart_checkout(cart_terms_request, order_delivery_request, text, text, text) IS
-	'Makes one order a vendor of the caller''s cart, all or nothing, and empties it. The orders hold their stock until they expire or are confirmed. Errors: invalid_state for an empty cart, insufficient_stock, invalid_period, invalid_value, invalid_field, unknown_field, rule_violated when a vendor''s terms are not accepted, or the coupon is not good.';
+COMMENT ON FUNCTION cart_checkout(cart_terms_request, order_delivery_request, text, text, text, boolean) IS
+	'Makes one order a vendor of the caller''s cart, all or nothing, and empties it. The orders hold their stock until they expire or are confirmed. Errors: invalid_state for an empty cart, insufficient_stock, invalid_period, invalid_value, invalid_field, unknown_field, rule_violated when a vendor''s terms are not accepted, the coupon is not good, or a vendor sells no damage_waiver.';
 
 INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin) VALUES
 	('GET', '/api/orders/cart/', 'rental.cart_get', '{customer}', 200, 'read', 'cart', 'Own cart', true),

@@ -68,7 +68,7 @@ CREATE TABLE invoice_lines (
 	vendor_id uuid NOT NULL,
 	invoice_id uuid NOT NULL,
 	line integer NOT NULL,
-	kind text NOT NULL CHECK (kind IN ('item', 'delivery', 'charge', 'cancellation')),
+	kind text NOT NULL CHECK (kind IN ('item', 'waiver', 'delivery', 'charge', 'cancellation')),
 	ref uuid NOT NULL,
 	description text NOT NULL,
 	quantity integer NOT NULL,

@@ -90,7 +90,7 @@ CREATE TABLE stream_events (
 );
 CREATE INDEX ON stream_events (created_at);
 COMMENT ON TABLE stream_events IS
-	'Events for streams, kept for a day so that a client that was away can catch up. Numbered in each topic in the order of commit.';
+	'Events for streams, kept for a day so that a client that was away can catch up. Numbered in each topic in the order of commit, by microseconds.';
 
 CREATE FUNCTION stream_publish(topic text, type text, data jsonb) RETURNS bigint
 	LANGUAGE c STRICT VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
@@ -111,8 +111,6 @@ $$;
 COMMENT ON FUNCTION stream_replay(text[], bigint[]) IS
 	'For each topic the events after a number, oldest first, at most 1000; for a topic without a number its last one, with a null type.';
 
-CREATE TYPE stream_view AS (topics text[]);
-COMMENT ON TYPE stream_view IS 'What a stream of events follows.';
 CREATE FUNCTION notify_stream() RETURNS stream_view
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION notify_stream() IS

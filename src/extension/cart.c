@@ -114,7 +114,7 @@ item_check(CartItem *item, const pg_uuid_t *customer_id)
 	line_complete(line);
 	if (line->period.start < rental_now() - USECS_PER_HOUR)
 		rental_raise(invalid_period, errmsg("the rental would have begun already"));
-	lines_price(line, 1, &(PriceOrder){.customer_id = customer_id}, &amounts);
+	lines_price(line, 1, &(PriceOrder){.customer_id = customer_id}, NULLVALUE, &amounts);
 	free = stock_free(&line->product.id, &line->location_id, &line->blocked);
 	item->available = Max(free, 0);
 	if (free < line->quantity)
@@ -221,7 +221,7 @@ vendor_row(CartItem *items, int n, const pg_uuid_t *customer_id, const char *cou
 		return (Datum) 0;
 	for (i = 0; i < nlines; i++)
 		lines[i].is_priced = false;
-	lines_price(lines, nlines, &(PriceOrder){.customer_id = customer_id, .coupon = coupon}, &amounts);
+	lines_price(lines, nlines, &(PriceOrder){.customer_id = customer_id, .coupon = coupon}, NULLVALUE, &amounts);
 	policy_load(&items->vendor_id, &policy);
 	{
 		Datum values[CART_VENDOR_COLUMNS] = {UUIDPGetDatum(&items->vendor_id),
@@ -450,7 +450,7 @@ terms_for(NullableDatum terms, const pg_uuid_t *vendor_id, const char *signature
 	return VALUE(DirectFunctionCall1(jsonb_in, CStringGetDatum(out.data)));
 }
 
-/* cart_checkout(terms cart_terms_request, delivery order_delivery_request, note text, signature text, coupon text) */
+/* cart_checkout(terms cart_terms_request, delivery order_delivery_request, note, signature, coupon text, damage_waiver boolean) */
 PG_FUNCTION_INFO_V1(cart_checkout);
 Datum
 cart_checkout(PG_FUNCTION_ARGS)
@@ -493,6 +493,7 @@ cart_checkout(PG_FUNCTION_ARGS)
 								.note = note,
 								.delivery = FCARG(1),
 								.coupon = coupon_at(&items[i].vendor_id, coupon, &has_coupon),
+								.with_waiver = !PG_ARGISNULL(5) && PG_GETARG_BOOL(5),
 								.terms = terms_for(FCARG(0), &items[i].vendor_id, signature)};
 		pg_uuid_t	 id;
 		int			 j;

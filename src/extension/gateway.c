@@ -35,7 +35,6 @@
 #define KEY_LIFE	   (INT64CONST(24) * USECS_PER_HOUR)
 #define REVOCATION_AGE (INT64CONST(2) * USECS_PER_DAY)
 #define EVENT_AGE	   USECS_PER_DAY
-#define EVENT_MOST	   7000 /* a notification has 8000 bytes, the topic in it included */
 #define TAGS_MOST	   1000 /* more changes in one transaction make caches forget everything */
 #define PURGE_ROWS	   "20"
 
@@ -54,15 +53,14 @@ PLAN(claim_purge,
 	 TIMESTAMPTZOID);
 PLAN(revocation_insert, "INSERT INTO rental.revocations (id, revoked_at) VALUES ($1, $2)", UUIDOID, TIMESTAMPTZOID);
 PLAN(revocation_purge, "DELETE FROM rental.revocations WHERE revoked_at < $1", TIMESTAMPTZOID);
+/* numbers are microseconds, so that those of a topic never start again, whatever of it is still there */
 PLAN(event_insert,
 	 "INSERT INTO rental.stream_events (topic, id, type, data, created_at) VALUES ($1, "
-	 "(SELECT COALESCE(max(e.id), 0) + 1 FROM rental.stream_events e WHERE e.topic = $1), $2, $3, $4) RETURNING id",
-	 TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
-/* a topic's last event stays, so that its numbers never start again */
+	 "(SELECT GREATEST(max(e.id) + 1, $5) FROM rental.stream_events e WHERE e.topic = $1), $2, $3, $4) RETURNING id",
+	 TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID);
 PLAN(event_purge,
-	 "DELETE FROM rental.stream_events WHERE ctid = ANY (ARRAY(SELECT s.ctid FROM rental.stream_events s "
-	 "WHERE s.created_at < $1 AND s.id < (SELECT max(m.id) FROM rental.stream_events m WHERE m.topic = s.topic) "
-	 "ORDER BY s.created_at LIMIT " PURGE_ROWS " FOR UPDATE SKIP LOCKED))",
+	 "DELETE FROM rental.stream_events WHERE ctid = ANY (ARRAY(SELECT ctid FROM rental.stream_events "
+	 "WHERE created_at < $1 ORDER BY created_at LIMIT " PURGE_ROWS " FOR UPDATE SKIP LOCKED))",
 	 TIMESTAMPTZOID);
 
 /* The Idempotency-Key of the running request; all of it lives in the transaction's memory */
@@ -485,6 +483,34 @@ cache_changed(PG_FUNCTION_ARGS)
 
 /* Live events */
 
+int64
+stream_send(const char *topic, const char *type, const char *json)
+{
+	TimestampTz now = rental_now();
+	int64		id;
+
+	plan_run(&event_purge, VALUE(TimestampTzGetDatum(now - EVENT_AGE)));
+	plan_run(&event_insert, VALUE(CStringGetTextDatum(topic)), VALUE(CStringGetTextDatum(type)),
+			 VALUE(CStringGetTextDatum(json)), VALUE(TimestampTzGetDatum(now)),
+			 VALUE(Int64GetDatum(GetCurrentTimestamp())));
+	id = DatumGetInt64(plan_datum(0, 1));
+	Async_Notify("rental_event", psprintf("%s " INT64_FORMAT " %s %s", topic, id, type, json));
+	return id;
+}
+
+Datum
+stream_return(FunctionCallInfo fcinfo, Datum *topics, int n)
+{
+	TupleDesc desc;
+	Datum	  value;
+	bool	  isnull = false;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "a stream is a composite");
+	value = PointerGetDatum(construct_array(topics, n, TEXTOID, -1, false, TYPALIGN_INT));
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), &value, &isnull));
+}
+
 /*
  * stream_publish(topic text, type text, data jsonb) -> bigint
  *
@@ -498,7 +524,6 @@ stream_publish(PG_FUNCTION_ARGS)
 	char		  *topic = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char		  *type = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	Jsonb		  *json = PG_GETARG_JSONB_P(2);
-	TimestampTz	   now = rental_now();
 	StringInfoData data;
 	int64		   id;
 
@@ -508,12 +533,8 @@ stream_publish(PG_FUNCTION_ARGS)
 		rental_raise(invalid_value, errmsg("the data of an event has at most %d bytes", EVENT_MOST), errfield("data"));
 	DirectFunctionCall1(pg_advisory_xact_lock_int8, Int64GetDatum(hash_number("topic", topic, "")));
 	plan_open();
-	plan_run(&event_purge, VALUE(TimestampTzGetDatum(now - EVENT_AGE)));
-	plan_run(&event_insert, VALUE(PG_GETARG_DATUM(0)), VALUE(PG_GETARG_DATUM(1)), VALUE(CStringGetTextDatum(data.data)),
-			 VALUE(TimestampTzGetDatum(now)));
-	id = DatumGetInt64(plan_datum(0, 1));
+	id = stream_send(topic, type, data.data);
 	plan_close();
-	Async_Notify("rental_event", psprintf("%s " INT64_FORMAT " %s %s", topic, id, type, data.data));
 	PG_RETURN_INT64(id);
 }
 
@@ -522,17 +543,11 @@ Datum
 notify_stream(PG_FUNCTION_ARGS)
 {
 	const Actor *who = actor_require_user();
-	TupleDesc	 desc;
 	Datum		 topics[2];
-	Datum		 value;
-	bool		 isnull = false;
 	int			 n = 0;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "a stream is a composite");
 	topics[n++] = CStringGetTextDatum(psprintf("user:%s", uuid_text(&who->user_id)));
 	if (who->role == ACTOR_VENDOR && who->has_vendor)
 		topics[n++] = CStringGetTextDatum(psprintf("vendor:%s", uuid_text(&who->vendor_id)));
-	value = PointerGetDatum(construct_array(topics, n, TEXTOID, -1, false, TYPALIGN_INT));
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), &value, &isnull));
+	return stream_return(fcinfo, topics, n);
 }

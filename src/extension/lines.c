@@ -229,26 +229,33 @@ lines_read(Jsonb *items, int *n)
 
 /*
  * lines_price prices the lines of an order together, all but those that have
- * a price already, and sums all of them.
+ * a price already, and sums all of them. If a coupon is spread over all lines,
+ * those that have a price keep it, but not their discount and tax. Without
+ * a percentage no damage waiver is taken.
  */
 void
-lines_price(OrderLine *lines, int n, PriceOrder *price, OrderAmounts *amounts)
+lines_price(OrderLine *lines, int n, PriceOrder *price, NullableDatum waiver_percent, OrderAmounts *amounts)
 {
 	const char *currency = lines[0].product.currency;
 	PriceItem  *items = palloc0(n * sizeof(PriceItem));
 	OrderLine **priced = palloc(n * sizeof(OrderLine *));
 	Datum		nothing = amount_round(amount_zero(), currency);
+	Datum		covered = nothing;
+	Minor		waiver = 0;
 	int			nitems = 0;
 	int			i;
 
 	for (i = 0; i < n; i++)
-		if (!lines[i].is_priced)
+		if (!lines[i].is_priced || price->is_spread)
 		{
 			priced[nitems] = &lines[i];
-			items[nitems++] = (PriceItem){.product = &lines[i].product,
-										  .period = lines[i].period,
-										  .quantity = lines[i].quantity,
-										  .field = line_field(&lines[i], "product_id")};
+			items[nitems++] =
+				(PriceItem){.product = &lines[i].product,
+							.period = lines[i].period,
+							.quantity = lines[i].quantity,
+							.field = line_field(&lines[i], "product_id"),
+							.keeps_price = lines[i].is_priced,
+							.unit_price = lines[i].is_priced ? amount_minor(lines[i].unit_price, currency) : 0};
 		}
 	if (nitems > 0)
 		price_items(items, nitems, price);
@@ -261,21 +268,28 @@ lines_price(OrderLine *lines, int n, PriceOrder *price, OrderAmounts *amounts)
 		priced[i]->total = amount_datum(items[i].total, currency);
 		priced[i]->is_priced = true;
 	}
-	*amounts = (OrderAmounts){nothing, nothing, nothing, nothing, nothing};
+	*amounts = (OrderAmounts){nothing, nothing, nothing, nothing, nothing, nothing};
 	for (i = 0; i < n; i++)
 	{
 		amounts->subtotal = amount_add(amounts->subtotal, lines[i].subtotal);
 		amounts->discount = amount_add(amounts->discount, lines[i].discount);
 		amounts->tax = amount_add(amounts->tax, lines[i].tax);
 		amounts->total = amount_add(amounts->total, lines[i].total);
+		if (!waiver_percent.isnull && !price_is_exempt(&lines[i].product))
+			covered = amount_add(covered, DirectFunctionCall2(numeric_sub, lines[i].subtotal, lines[i].discount));
 		amounts->deposit =
 			amount_add(amounts->deposit, amount_datum(price_deposit(&lines[i].product, lines[i].quantity), currency));
+	}
+	if (!waiver_percent.isnull)
+	{
+		waiver = price_waiver(waiver_percent.value, amount_minor(covered, currency));
+		amounts->waiver = amount_datum(waiver, currency);
 	}
 	amounts->deposit =
 		amount_add(amounts->deposit, amount_datum(price_deposit_share(&lines[0].product,
 																	  amount_minor(amounts->subtotal, currency) -
 																		  amount_minor(amounts->discount, currency),
-																	  amount_minor(amounts->total, currency)),
+																	  amount_minor(amounts->total, currency) + waiver),
 												  currency));
 }
 

@@ -41,8 +41,9 @@ typedef struct OrderAmounts
 	Datum subtotal;
 	Datum discount;
 	Datum tax;
+	Datum waiver;
 	Datum deposit;
-	Datum total;
+	Datum total; /* of the lines */
 } OrderAmounts;
 
 /* Pieces of a line that go out or come back */
@@ -62,7 +63,8 @@ typedef struct Pieces
 extern char		 *line_field(const OrderLine *line, const char *field);
 extern void		  line_complete(OrderLine *line);
 extern OrderLine *lines_read(Jsonb *items, int *n);
-extern void		  lines_price(OrderLine *lines, int n, PriceOrder *price, OrderAmounts *amounts);
+extern void		  lines_price(OrderLine *lines, int n, PriceOrder *price, NullableDatum waiver_percent,
+							  OrderAmounts *amounts);
 extern void		  lines_insert(const Order *order, const OrderLine *lines, int n, TimestampTz now);
 extern void		  lines_reserve(OrderLine *lines, int n, TimestampTz expires_at, TimestampTz now);
 

@@ -17,6 +17,7 @@
 #include "commands/trigger.h"
 #include "errors.h"
 #include "funcapi.h"
+#include "gateway.h"
 #include "lines.h"
 #include "number.h"
 #include "plan.h"
@@ -36,9 +37,10 @@
 PLAN(
 	order_insert,
 	"INSERT INTO rental.orders (id, vendor_id, number, customer_id, status, currency, subtotal, discount, tax, deposit, total, note, "
-	"expires_at, created_at, updated_at, paid, charges, cancellation_fee, fee, delivery) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, $15, $15, $16, $17)",
+	"expires_at, created_at, updated_at, paid, charges, cancellation_fee, fee, delivery, waiver, waiver_percent) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, $15, $15, $16, $17, $18, $19)",
 	UUIDOID, UUIDOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID,
-	TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID, JSONBOID);
+	TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID, JSONBOID, NUMERICOID, NUMERICOID);
 PLAN(
 	event_insert,
 	"INSERT INTO rental.order_events (vendor_id, order_id, kind, actor_id, data, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -48,7 +50,7 @@ PLAN(order_row, "SELECT v FROM rental.order_view v WHERE v.id = $1", UUIDOID);
 PLAN(order_owner, "SELECT customer_id, vendor_id FROM rental.orders WHERE id = $1", UUIDOID);
 PLAN(
 	order_for_update,
-	"SELECT o.vendor_id, o.customer_id, o.status, o.currency, v.time_zone, o.subtotal, o.tax, o.total, o.fee, o.paid, o.expires_at "
+	"SELECT o.vendor_id, o.customer_id, o.status, o.currency, v.time_zone, o.subtotal, o.tax, o.total, o.fee, o.paid, o.expires_at, o.waiver_percent "
 	"FROM rental.orders o JOIN rental.vendors v ON v.id = o.vendor_id WHERE o.id = $1 FOR NO KEY UPDATE OF o",
 	UUIDOID);
 PLAN(order_set_status,
@@ -56,10 +58,11 @@ PLAN(order_set_status,
 	 UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
 PLAN(order_touch, "UPDATE rental.orders SET updated_at = $3 WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID,
 	 TIMESTAMPTZOID);
-PLAN(order_set_amounts,
-	 "UPDATE rental.orders SET subtotal = $3, discount = $4, tax = $5, deposit = $6, total = $7 + fee, updated_at = $8 "
-	 "WHERE id = $1 AND vendor_id = $2",
-	 UUIDOID, UUIDOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID);
+PLAN(
+	order_set_amounts,
+	"UPDATE rental.orders SET subtotal = $3, discount = $4, tax = $5, deposit = $6, total = $7 + fee + $9, updated_at = $8, waiver = $9 "
+	"WHERE id = $1 AND vendor_id = $2",
+	UUIDOID, UUIDOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID, NUMERICOID);
 PLAN(order_set_cancellation_fee, "UPDATE rental.orders SET cancellation_fee = $3 WHERE id = $1 AND vendor_id = $2",
 	 UUIDOID, UUIDOID, NUMERICOID);
 PLAN(
@@ -105,14 +108,14 @@ PLAN(earliest_start, "SELECT min(start_at) FROM rental.order_items WHERE order_i
 PLAN(hold_time, "SELECT hold_time FROM rental.vendors WHERE id = $1", UUIDOID);
 PLAN(
 	quote_insert,
-	"INSERT INTO rental.order_quotes (vendor_id, order_id, version, items, subtotal, discount, tax, fee, deposit, total, valid_until, note, created_at) "
+	"INSERT INTO rental.order_quotes (vendor_id, order_id, version, items, subtotal, discount, tax, fee, waiver, deposit, total, valid_until, note, created_at) "
 	"SELECT o.vendor_id, o.id, COALESCE((SELECT max(version) FROM rental.order_quotes WHERE order_id = o.id), 0) + 1, "
 	"(SELECT jsonb_agg(jsonb_build_object('id', i.id, 'product_id', i.product_id, 'product_name', i.product_name, 'location_id', i.location_id, "
 	" 'quantity', i.quantity, 'start_at', to_char(i.start_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), "
 	" 'end_at', to_char(i.end_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), 'unit_price', i.unit_price::text, "
 	" 'subtotal', i.subtotal::text, 'discount', i.discount::text, 'tax', i.tax::text, 'total', i.total::text) ORDER BY i.id) "
 	" FROM rental.order_item_view i WHERE i.order_id = o.id), "
-	"o.subtotal, o.discount, o.tax, o.fee, o.deposit, o.total, $2, $3, $4 FROM rental.orders o WHERE o.id = $1 RETURNING version",
+	"o.subtotal, o.discount, o.tax, o.fee, o.waiver, o.deposit, o.total, $2, $3, $4 FROM rental.orders o WHERE o.id = $1 RETURNING version",
 	UUIDOID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(quote_latest, "SELECT max(version) FROM rental.order_quotes WHERE order_id = $1", UUIDOID);
 PLAN(contract_row, "SELECT c FROM rental.order_contract_view c WHERE c.order_id = $1", UUIDOID);
@@ -129,7 +132,7 @@ PLAN(
 	sums_of_items,
 	"SELECT FROM rental.orders o, LATERAL (SELECT COALESCE(sum(subtotal), 0) AS subtotal, COALESCE(sum(discount), 0) AS discount, "
 	"COALESCE(sum(tax), 0) AS tax, COALESCE(sum(total), 0) AS total FROM rental.order_items WHERE order_id = o.id) i "
-	"WHERE o.id = $1 AND (i.subtotal <> o.subtotal OR i.discount <> o.discount OR i.tax <> o.tax OR i.total + o.fee <> o.total)",
+	"WHERE o.id = $1 AND (i.subtotal <> o.subtotal OR i.discount <> o.discount OR i.tax <> o.tax OR i.total + o.fee + o.waiver <> o.total)",
 	UUIDOID);
 PLAN(
 	sum_of_charges,
@@ -355,7 +358,7 @@ order_make(const OrderRequest *request)
 	TimestampTz	   expires_at = DT_NOEND;
 	OrderLine	  *lines = request->lines;
 	const Product *product = &lines[0].product;
-	Order		   order = {.id = *DatumGetUUIDP(uuid7_datum()), .vendor_id = product->vendor_id};
+	Order		   order = {.id = *DatumGetUUIDP(uuid7_datum()), .vendor_id = product->vendor_id, .is_new = true};
 	Datum		   nothing = amount_round(amount_zero(), product->currency);
 	Datum		   fee;
 	NullableDatum  delivery;
@@ -368,8 +371,10 @@ order_make(const OrderRequest *request)
 	require_customer(&order.vendor_id, request->customer_id);
 	policy_load(&order.vendor_id, &policy);
 	delivery = policy_delivery(&policy, &order.vendor_id, product->currency, request->delivery, &fee);
-	lines_price(lines, request->nlines, &price, &amounts);
-	order.total = amount_add(amounts.total, fee);
+	order.waiver_percent =
+		VALUE_OR_NULL(request->with_waiver ? price_waiver_percent(product) : (Datum) 0, !request->with_waiver);
+	lines_price(lines, request->nlines, &price, order.waiver_percent, &amounts);
+	order.total = amount_add(amount_add(amounts.total, fee), amounts.waiver);
 	if (!request->is_draft)
 		expires_at = time_after(now, product->hold_time);
 	number = number_draw(&order.vendor_id, "ORD", period_year(now, period_zone(product->time_zone)));
@@ -378,7 +383,8 @@ order_make(const OrderRequest *request)
 			 VALUE(CStringGetTextDatum(request->is_draft ? "draft" : "pending")),
 			 VALUE(CStringGetTextDatum(product->currency)), VALUE(amounts.subtotal), VALUE(amounts.discount),
 			 VALUE(amounts.tax), VALUE(amounts.deposit), VALUE(order.total), text_or_null(request->note),
-			 time_or_null(expires_at), VALUE(TimestampTzGetDatum(now)), VALUE(nothing), VALUE(fee), delivery);
+			 time_or_null(expires_at), VALUE(TimestampTzGetDatum(now)), VALUE(nothing), VALUE(fee), delivery,
+			 VALUE(amounts.waiver), order.waiver_percent);
 	price_redeem(&price, &order.vendor_id, &order.id);
 	lines_insert(&order, lines, request->nlines, now);
 	if (!request->is_draft)
@@ -400,7 +406,7 @@ order_answer(const pg_uuid_t *id)
 
 /*
  * order_place(items order_items_request, vendor_id uuid, note text, customer_id uuid, delivery
- * order_delivery_request, terms order_terms_request, draft boolean, coupon text)
+ * order_delivery_request, terms order_terms_request, draft boolean, coupon text, damage_waiver boolean)
  */
 PG_FUNCTION_INFO_V1(order_place);
 Datum
@@ -411,7 +417,8 @@ order_place(PG_FUNCTION_ARGS)
 							 .delivery = FCARG(4),
 							 .terms = FCARG(5),
 							 .is_draft = !PG_ARGISNULL(6) && PG_GETARG_BOOL(6),
-							 .coupon = request_text(FCARG(7), "coupon", 40)};
+							 .coupon = request_text(FCARG(7), "coupon", 40),
+							 .with_waiver = !PG_ARGISNULL(8) && PG_GETARG_BOOL(8)};
 	NullableDatum row;
 	pg_uuid_t	  id;
 	int			  i;
@@ -436,6 +443,13 @@ order_place(PG_FUNCTION_ARGS)
 }
 
 /* Looking */
+
+/* order_topic is what an order's events are sent to. */
+static char *
+order_topic(const pg_uuid_t *id)
+{
+	return psprintf("order:%s", uuid_text(id));
+}
 
 /* order_require_visible hides other people's orders as if they were not there. */
 static void
@@ -499,6 +513,20 @@ order_event_list(PG_FUNCTION_ARGS)
 	return page_return(fcinfo, &event_pages, &FCARG(0), 1, PG_GETARG_INT32(1), FCARG(2), FCARG(3));
 }
 
+/* order_stream(order_id uuid) */
+PG_FUNCTION_INFO_V1(order_stream);
+Datum
+order_stream(PG_FUNCTION_ARGS)
+{
+	Datum topic;
+
+	plan_open();
+	order_require_visible(FCARG(0));
+	plan_close();
+	topic = CStringGetTextDatum(order_topic(PG_GETARG_UUID_P(0)));
+	return stream_return(fcinfo, &topic, 1);
+}
+
 PG_FUNCTION_INFO_V1(order_quote_list);
 Datum
 order_quote_list(PG_FUNCTION_ARGS)
@@ -556,6 +584,7 @@ order_lock_row(const pg_uuid_t *id, Order *order)
 	order->total = plan_datum(0, 8);
 	order->fee = plan_datum(0, 9);
 	order->paid = plan_datum(0, 10);
+	order->waiver_percent = plan_value(0, 12);
 	order->expires_at = expires.isnull ? DT_NOEND : DatumGetTimestampTz(expires.value);
 	return true;
 }
@@ -585,12 +614,45 @@ order_lock_own(NullableDatum id, Order *order)
 	actor_require_vendor(&order->vendor_id);
 }
 
-/* order_event records what happened to an order; json is more about it, or NULL. */
+/*
+ * event_send tells who follows an order what happened to it. The lock on the
+ * order's row keeps its events in order. What is too much for an event is
+ * left out of its data; the order's history has it.
+ */
+static void
+event_send(const Order *order, const char *kind, const Actor *who, const char *json)
+{
+	StringInfoData data;
+	int			   head;
+
+	initStringInfo(&data);
+	appendStringInfo(&data, "{\"kind\":\"%s\",\"actor_id\":", kind);
+	json_write(&data, UUIDPGetDatum(&who->user_id), !actor_has_user(who), UUIDOID);
+	appendStringInfoString(&data, ",\"created_at\":");
+	json_write(&data, TimestampTzGetDatum(rental_now()), false, TIMESTAMPTZOID);
+	appendStringInfoString(&data, ",\"data\":");
+	head = data.len;
+	appendStringInfo(&data, "%s}", json ? json : "null");
+	if (data.len > EVENT_MOST)
+	{
+		data.len = head;
+		appendStringInfoString(&data, "null}");
+	}
+	stream_send(order_topic(&order->id), psprintf("order.%s", kind), data.data);
+}
+
+/*
+ * order_event records what happened to an order, whose row is locked, and
+ * tells who follows it: nobody yet an order that is only just made. json is
+ * more about it, or NULL.
+ */
 void
 order_event(const Order *order, const char *kind, const char *json)
 {
 	const Actor *who = actor_current();
 
+	if (!order->is_new)
+		event_send(order, kind, who, json);
 	plan_run(&event_insert, VALUE(UUIDPGetDatum(&order->vendor_id)), VALUE(UUIDPGetDatum(&order->id)),
 			 VALUE(CStringGetTextDatum(kind)), VALUE_OR_NULL(UUIDPGetDatum(&who->user_id), !actor_has_user(who)),
 			 VALUE_OR_NULL(json ? DirectFunctionCall1(jsonb_in, CStringGetDatum(json)) : (Datum) 0, json == NULL),
@@ -696,9 +758,9 @@ charges_changed(Change *change)
 }
 
 /*
- * lines_repriced prices the lines that have no price any more, or all of them
- * if a coupon is spread over them, and writes the order's sums and those of
- * the first nstored lines that changed.
+ * lines_repriced prices the lines that have no price any more, spreads the
+ * order's coupon anew, and writes the order's sums and those of the first
+ * nstored lines that may have changed.
  */
 static void
 lines_repriced(Change *change, OrderLine *lines, int n, int nstored)
@@ -707,19 +769,16 @@ lines_repriced(Change *change, OrderLine *lines, int n, int nstored)
 	PriceOrder	 price = {.customer_id = &order->customer_id};
 	OrderAmounts amounts;
 	bool		*changed = palloc(n * sizeof(bool));
-	bool		 together = price_keep_coupon(&price, &order->id);
 	int			 i;
 
+	price_keep_coupon(&price, &order->id);
 	for (i = 0; i < n; i++)
-	{
-		lines[i].is_priced &= !together;
-		changed[i] = !lines[i].is_priced;
-	}
-	lines_price(lines, n, &price, &amounts);
+		changed[i] = !lines[i].is_priced || price.is_spread;
+	lines_price(lines, n, &price, order->waiver_percent, &amounts);
 	plan_run(&order_set_amounts, VALUE(UUIDPGetDatum(&order->id)), VALUE(UUIDPGetDatum(&order->vendor_id)),
 			 VALUE(amounts.subtotal), VALUE(amounts.discount), VALUE(amounts.tax), VALUE(amounts.deposit),
-			 VALUE(amounts.total), VALUE(TimestampTzGetDatum(change->now)));
-	order->total = amount_add(amounts.total, order->fee);
+			 VALUE(amounts.total), VALUE(TimestampTzGetDatum(change->now)), VALUE(amounts.waiver));
+	order->total = amount_add(amount_add(amounts.total, order->fee), amounts.waiver);
 	for (i = 0; i < nstored; i++)
 		if (changed[i])
 			line_update(order, &lines[i]);
@@ -1090,7 +1149,7 @@ charge_line(Change *change, const Pieces *pieces, const char *kind, Datum amount
 			 VALUE(amount), text_or_null(reason), VALUE(TimestampTzGetDatum(change->now)));
 }
 
-/* charge_condition charges what is damaged or lost, up to the replacement value of the pieces. */
+/* charge_condition charges what is damaged or lost, up to the replacement value of the pieces; damage only where no waiver covers it. */
 static void
 charge_condition(Change *change, const Pieces *pieces)
 {
@@ -1102,6 +1161,13 @@ charge_condition(Change *change, const Pieces *pieces)
 
 	if (strcmp(pieces->condition, "good") == 0)
 		return;
+	if (!lost && !change->order.waiver_percent.isnull && !price_is_exempt(&pieces->line->product))
+	{
+		if (pieces->has_charge)
+			rental_raise(rule_violated, errmsg("the damage waiver covers the damage"),
+						 errfield(request_path(&pieces->request, "charge")));
+		return;
+	}
 	plan_run(&replacement_value, VALUE(UUIDPGetDatum(&pieces->line->product_id)));
 	value = plan_value(0, 1);
 	most = amount_round(value.isnull ? amount_zero() : amount_times(value.value, pieces->quantity), currency);
@@ -1115,14 +1181,6 @@ charge_condition(Change *change, const Pieces *pieces)
 		rental_raise(invalid_value, errmsg("no more than the replacement value, %s, can be charged", amount_text(most)),
 					 errfield(request_path(&pieces->request, "charge")));
 	charge_line(change, pieces, lost ? "loss" : "damage", amount, pieces->reason);
-}
-
-/* late_charge is what pieces cost that come back after their end. */
-static Datum
-late_charge(const Order *order, const Pieces *pieces, TimestampTz at)
-{
-	return amount_datum(price_late(&pieces->line->product, pieces->line->period.end, at) * pieces->quantity,
-						order->currency);
 }
 
 /* early_refund is what pieces cost too much that come back before their end: their price less that of the time they were out. */
@@ -1139,9 +1197,10 @@ early_refund(const Order *order, const Pieces *pieces, TimestampTz at)
 	shorter.period.end = Max(at, shorter.period.start + 15 * USECS_PER_MINUTE);
 	shorter.is_priced = false;
 	/* an amount off the whole order is not taken off one line */
-	if (price_keep_coupon(&price, &order->id))
+	price_keep_coupon(&price, &order->id);
+	if (price.is_spread)
 		price.coupon = NULL;
-	lines_price(&shorter, 1, &price, &amounts);
+	lines_price(&shorter, 1, &price, NULLVALUE, &amounts);
 	if (!amount_less(amounts.total, paid))
 		return amount_round(amount_zero(), order->currency);
 	return DirectFunctionCall2(numeric_sub, amounts.total, paid);
@@ -1176,11 +1235,16 @@ work_return(Change *change)
 				 VALUE(Int32GetDatum(pieces[i].quantity)), VALUE(Int32GetDatum(damaged ? pieces[i].quantity : 0)),
 				 VALUE(Int32GetDatum(lost ? pieces[i].quantity : 0)));
 		charge_condition(change, &pieces[i]);
-		if (pieces[i].line->product.is_sale)
+		/* what was sold has no end, and what is lost is paid for as lost, whenever that is found out */
+		if (pieces[i].line->product.is_sale || lost)
 			continue;
 		if (at > pieces[i].line->period.end)
-			charge_line(change, &pieces[i], "late", late_charge(order, &pieces[i], at), NULL);
-		else if (at < pieces[i].line->period.end && policy.prorates && !lost)
+		{
+			Minor fee = price_late(&pieces[i].line->product, pieces[i].line->period.end, at, pieces[i].quantity);
+
+			charge_line(change, &pieces[i], "late", amount_datum(fee, order->currency), NULL);
+		}
+		else if (at < pieces[i].line->period.end && policy.prorates)
 			charge_line(change, &pieces[i], "early_return", early_refund(order, &pieces[i], at), NULL);
 	}
 	pieces_lose(order, pieces, n, at);

@@ -10,18 +10,20 @@
 /* An order whose row is locked by this transaction */
 typedef struct Order
 {
-	pg_uuid_t	id;
-	pg_uuid_t	vendor_id;
-	pg_uuid_t	customer_id;
-	const char *status;
-	const char *currency;
-	const char *time_zone;
-	Datum		subtotal;
-	Datum		tax;
-	Datum		total; /* with the fee */
-	Datum		fee;
-	Datum		paid;
-	TimestampTz expires_at; /* infinity if it does not */
+	pg_uuid_t	  id;
+	pg_uuid_t	  vendor_id;
+	pg_uuid_t	  customer_id;
+	const char	 *status;
+	const char	 *currency;
+	const char	 *time_zone;
+	Datum		  subtotal;
+	Datum		  tax;
+	Datum		  total; /* with fee and waiver */
+	Datum		  fee;
+	Datum		  paid;
+	TimestampTz	  expires_at;	  /* infinity if it does not */
+	bool		  is_new;		  /* made by this transaction */
+	NullableDatum waiver_percent; /* null: no damage waiver */
 } Order;
 
 struct OrderLine;
@@ -37,6 +39,7 @@ typedef struct OrderRequest
 	NullableDatum	  delivery; /* jsonb, or null */
 	NullableDatum	  terms;
 	bool			  is_draft;
+	bool			  with_waiver;
 } OrderRequest;
 
 extern bool			 order_lock_row(const pg_uuid_t *id, Order *order);

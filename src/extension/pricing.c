@@ -91,13 +91,6 @@ priced(const Product *product, int column)
 	return product->pricing[column];
 }
 
-/* What a vendor's pricing needs beside the rates */
-typedef struct VendorPricing
-{
-	int64 group_percent; /* millionths */
-	int64 waiver_percent;
-} VendorPricing;
-
 static int64
 millionths(Datum percent)
 {
@@ -207,10 +200,6 @@ rate_read(PriceItem *item, Rate *rate, Minor *minimum)
 		rate->factors[i] = 100 * millionths(items[i]);
 	rate->extra_percent = millionths(priced(product, COL_EXTRA_PERCENT).value);
 	*minimum = amount_minor(priced(product, COL_MINIMUM).value, currency);
-	item->waiver_exempt = DatumGetBool(priced(product, COL_EXEMPT).value);
-	item->has_category = !priced(product, COL_CATEGORY).isnull;
-	if (item->has_category)
-		item->category_id = *DatumGetUUIDP(priced(product, COL_CATEGORY).value);
 
 	if (!priced(product, COL_SHORTEST).isnull &&
 		item->period.end - item->period.start < span_of(priced(product, COL_SHORTEST).value))
@@ -365,7 +354,7 @@ rules_read(const PriceItem *item, pg_tz *zone, Season **seasons, QuantityStep *s
 	return nseasons;
 }
 
-/* item_charge finds what one piece of an item costs. */
+/* item_charge finds what one piece of an item costs, and why. */
 static void
 item_charge(PriceItem *item)
 {
@@ -376,7 +365,6 @@ item_charge(PriceItem *item)
 	Rate		 rate;
 	Minor		 minimum;
 	Minor		 stepped;
-	int128		 subtotal;
 
 	rate_read(item, &rate, &minimum);
 	nseasons = rules_read(item, zone, &seasons, &step);
@@ -402,6 +390,20 @@ item_charge(PriceItem *item)
 		item->charge.amount = stepped;
 	}
 	item->unit_price = item->charge.amount;
+}
+
+/* item_price finds what an item costs before discounts. */
+static void
+item_price(PriceItem *item)
+{
+	NullableDatum category = priced(item->product, COL_CATEGORY);
+	int128		  subtotal;
+
+	item->has_category = !category.isnull;
+	if (item->has_category)
+		item->category_id = *DatumGetUUIDP(category.value);
+	if (!item->keeps_price)
+		item_charge(item);
 	subtotal = (int128) item->unit_price * item->quantity;
 	if (subtotal > MOST_MINOR)
 		rental_raise(invalid_value, errmsg("the price is too large"), errfield(item->field));
@@ -613,19 +615,17 @@ item_taxes(PriceItem *item, const pg_uuid_t *customer_id)
 
 /* The whole */
 
-static VendorPricing
-vendor_read(const Product *product, const pg_uuid_t *customer_id)
+/* group_percent is what the customer's group gets off, in millionths. */
+static int64
+group_percent(const pg_uuid_t *vendor_id, const pg_uuid_t *customer_id)
 {
-	VendorPricing vendor = {0};
 	NullableDatum group;
 	NullableDatum percent;
 
-	if (customer_id != NULL && lookup_row(&group_of_member, customer_id, &product->vendor_id, &group) &&
-		lookup_row(&group_by_id, DatumGetUUIDP(group.value), &product->vendor_id, &percent))
-		vendor.group_percent = millionths(percent.value);
-	if (!priced(product, COL_WAIVER_PERCENT).isnull)
-		vendor.waiver_percent = millionths(priced(product, COL_WAIVER_PERCENT).value);
-	return vendor;
+	if (customer_id == NULL || !lookup_row(&group_of_member, customer_id, vendor_id, &group) ||
+		!lookup_row(&group_by_id, DatumGetUUIDP(group.value), vendor_id, &percent))
+		return 0;
+	return millionths(percent.value);
 }
 
 /*
@@ -635,17 +635,16 @@ vendor_read(const Product *product, const pg_uuid_t *customer_id)
 void
 price_items(PriceItem *items, int n, PriceOrder *order)
 {
-	VendorPricing vendor = vendor_read(items[0].product, order->customer_id);
-	Minor		  insurable = 0;
-	int			  i;
+	int64 percent = group_percent(&items[0].product->vendor_id, order->customer_id);
+	int	  i;
 
-	order->subtotal = order->discount = order->tax = order->waiver = 0;
+	order->subtotal = order->discount = order->tax = 0;
 	order->has_coupon = false;
 	for (i = 0; i < n; i++)
 	{
-		item_charge(&items[i]);
-		if (vendor.group_percent > 0)
-			group_discount(&items[i], vendor.group_percent);
+		item_price(&items[i]);
+		if (percent > 0)
+			group_discount(&items[i], percent);
 	}
 	if (order->coupon != NULL)
 		coupon_discount(items, n, order);
@@ -657,16 +656,35 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 		order->subtotal += items[i].subtotal;
 		order->discount += items[i].discount;
 		order->tax += items[i].tax;
-		if (!items[i].waiver_exempt)
-			insurable += items[i].subtotal - items[i].discount;
 	}
-	if (order->with_waiver)
-	{
-		if (vendor.waiver_percent == 0)
-			rental_raise(rule_violated, errmsg("this vendor sells no damage waiver"), errfield("waiver"));
-		order->waiver = charge_scale(insurable, vendor.waiver_percent);
-	}
-	order->total = order->subtotal - order->discount + order->tax + order->waiver;
+	order->total = order->subtotal - order->discount + order->tax;
+}
+
+/* price_waiver_percent is what a vendor takes of the lines for the damage waiver. */
+Datum
+price_waiver_percent(const Product *product)
+{
+	NullableDatum percent = priced(product, COL_WAIVER_PERCENT);
+
+	if (percent.isnull || millionths(percent.value) == 0)
+		rental_raise(rule_violated, errmsg("the vendor sells no damage waiver"), errfield("damage_waiver"));
+	return percent.value;
+}
+
+/* price_waiver is the damage waiver for lines that cost so much before taxes. */
+Minor
+price_waiver(Datum percent, Minor covered)
+{
+	return charge_scale(covered, millionths(percent));
+}
+
+/* price_is_exempt tells whether the damage waiver is not for a product. */
+bool
+price_is_exempt(const Product *product)
+{
+	NullableDatum exempt = priced(product, COL_EXEMPT);
+
+	return product->is_sale || (!exempt.isnull && DatumGetBool(exempt.value));
 }
 
 static bool
@@ -735,19 +753,15 @@ price_release(const pg_uuid_t *order_id)
 	plan_run(&coupon_release, VALUE(UUIDPGetDatum(order_id)));
 }
 
-/*
- * price_keep_coupon lets an order that is there be priced with the coupon that
- * it used, if any. It returns true if that is of an amount: then the lines can
- * only be priced together.
- */
-bool
+/* price_keep_coupon lets an order that is there be priced with the coupon that it used, if any. */
+void
 price_keep_coupon(PriceOrder *price, const pg_uuid_t *order_id)
 {
 	if (plan_run(&coupon_used, VALUE(UUIDPGetDatum(order_id))) == 0)
-		return false;
+		return;
 	price->coupon = plan_text(0, 1);
 	price->keeps_coupon = true;
-	return DatumGetBool(plan_datum(0, 2));
+	price->is_spread = DatumGetBool(plan_datum(0, 2));
 }
 
 /* Answers */
@@ -834,11 +848,12 @@ price(PG_FUNCTION_ARGS)
 
 /* Late fees */
 
-/* price_late is the fee for one piece that was due at a time and came back later. */
+/* price_late is the fee for pieces that were due at a time and came back later. */
 Minor
-price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at)
+price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at, int32 quantity)
 {
 	LatePolicy policy = {.cap = -1};
+	int128	   fee;
 	Datum	  *steps;
 	int		   i;
 
@@ -855,7 +870,10 @@ price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at)
 			(LateStep){DatumGetInt32(attribute(steps[i], 1)), amount_minor(attribute(steps[i], 2), product->currency)};
 	if (!plan_value(0, 6).isnull)
 		policy.cap = amount_minor(plan_datum(0, 6), product->currency);
-	return charge_late(&policy, returned_at - due_at);
+	fee = (int128) charge_late(&policy, returned_at - due_at) * quantity;
+	if (fee > MOST_MINOR)
+		rental_raise(invalid_value, errmsg("the late fee is too large"));
+	return (Minor) fee;
 }
 
 /* late_fee(product_id uuid, due_at, returned_at timestamptz, quantity integer) */
@@ -875,7 +893,7 @@ late_fee(PG_FUNCTION_ARGS)
 	request_required(FCARG(3), "quantity");
 	plan_open();
 	product_load(PG_GETARG_UUID_P(0), &product, "product_id");
-	fee = price_late(&product, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2)) * PG_GETARG_INT32(3);
+	fee = price_late(&product, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2), PG_GETARG_INT32(3));
 	old = MemoryContextSwitchTo(caller);
 	result = amount_datum(fee, product.currency);
 	MemoryContextSwitchTo(old);

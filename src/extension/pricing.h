@@ -14,7 +14,8 @@ typedef struct PriceItem
 	const Product *product;
 	Period		   period;
 	int32		   quantity;
-	const char	  *field; /* to blame */
+	const char	  *field;		/* to blame */
+	bool		   keeps_price; /* its unit_price is given, and stays */
 
 	/* what it costs, in minor units */
 	Charge	  charge; /* of one piece, with the lines that explain everything */
@@ -24,7 +25,6 @@ typedef struct PriceItem
 	Minor	  tax;		/* what is added */
 	Minor	  total;	/* subtotal - discount + tax */
 	bool	  by_hour;	/* units of charge are hours, else days */
-	bool	  waiver_exempt;
 	bool	  has_category;
 	pg_uuid_t category_id;
 } PriceItem;
@@ -35,14 +35,13 @@ typedef struct PriceOrder
 	const pg_uuid_t *customer_id;  /* or NULL */
 	const char		*coupon;	   /* or NULL */
 	bool			 keeps_coupon; /* the order has used it already: it stays good for what it is for */
-	bool			 with_waiver;
+	bool			 is_spread;	   /* it takes an amount off, which is spread over all items together */
 
 	/* what it costs, in minor units */
 	Minor	  subtotal;
 	Minor	  discount;
 	Minor	  tax;
-	Minor	  waiver;
-	Minor	  total; /* subtotal - discount + tax + waiver */
+	Minor	  total; /* subtotal - discount + tax */
 	bool	  has_coupon;
 	pg_uuid_t coupon_id;
 } PriceOrder;
@@ -52,9 +51,12 @@ extern void	 price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, c
 extern void	 price_release(const pg_uuid_t *order_id);
 extern char *price_coupon_code(const char *typed);
 extern bool	 price_has_coupon(const pg_uuid_t *vendor_id, const char *code);
-extern bool	 price_keep_coupon(PriceOrder *price, const pg_uuid_t *order_id);
+extern void	 price_keep_coupon(PriceOrder *price, const pg_uuid_t *order_id);
+extern Datum price_waiver_percent(const Product *product);
+extern Minor price_waiver(Datum percent, Minor covered);
+extern bool	 price_is_exempt(const Product *product);
 extern Minor price_deposit(const Product *product, int32 quantity);
 extern Minor price_deposit_share(const Product *product, Minor items, Minor total);
-extern Minor price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at);
+extern Minor price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at, int32 quantity);
 
 #endif /* RENTAL_PRICING_H */

@@ -68,14 +68,18 @@ is_deeply([ problem_flaws(call('GET', "$cart?coupon=OTHER", as => $customer), 42
 expect(call('PUT', "/api/users/vendors/$first->{user}{vendor_id}/order-policy/", as => $first, body => { terms_version => '7', terms => 'Be kind.' }), 200, 'one vendor has terms');
 my ($asks) = grep { $_->{vendor_id} eq $first->{user}{vendor_id} } @{ look()->{vendors} };
 is($asks->{terms_version}, '7', 'the cart names them');
+expect(call('PUT', '/api/catalog/price-settings/', as => $first, body => { waiver_percent => 10 }), 200, 'and sells a damage waiver');
 $before = snapshot();
 refused(call('POST', "${cart}checkout/", as => $customer, body => {}), $before, 422, 'rule_violated', 'terms', 'they must be accepted');
 refused(call('POST', "${cart}checkout/", as => $customer, body => { terms => [ { vendor_id => $first->{user}{vendor_id}, version => '7' } ], coupon => 'OTHER' }),
 	$before, 422, 'rule_violated', 'coupon', 'and a coupon must be good');
-my $done = expect(call('POST', "${cart}checkout/", as => $customer, body => { terms => [ { vendor_id => $first->{user}{vendor_id}, version => '7' } ], note => 'thanks', coupon => 'Tents' }),
+my $order = { terms => [ { vendor_id => $first->{user}{vendor_id}, version => '7' } ], note => 'thanks', coupon => 'Tents', damage_waiver => true };
+refused(call('POST', "${cart}checkout/", as => $customer, body => $order), $before, 422, 'rule_violated', 'damage_waiver', 'which all must sell that are asked for it');
+expect(call('PUT', '/api/catalog/price-settings/', as => $second, body => { waiver_percent => 20 }), 200, 'so does the other one');
+my $done = expect(call('POST', "${cart}checkout/", as => $customer, body => $order),
 	201, 'with them it becomes orders');
 is_deeply([ sort map { join ' ', @$_{qw(vendor_id status total note)} } @{ $done->{orders} } ],
-	[ sort "$first->{user}{vendor_id} pending 24.00 thanks", "$second->{user}{vendor_id} pending 5.00 thanks" ], 'one a vendor');
+	[ sort "$first->{user}{vendor_id} pending 26.40 thanks", "$second->{user}{vendor_id} pending 6.00 thanks" ], 'one a vendor');
 is(scalar(grep { defined $_->{expires_at} } @{ $done->{orders} }), 2, 'whose holds expire');
 is(scalar @{ look()->{items} }, 0, 'and the cart is empty');
 is(sql("SELECT count(*) FROM rental.stock_verify()"), 0, 'the stock is sound');

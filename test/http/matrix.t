@@ -135,6 +135,7 @@ POST    /api/orders/orders/                                             party   
 GET     /api/orders/orders/{order_id}/                                  party
 GET     /api/orders/orders/{order_id}/events/                           party
 POST    /api/orders/orders/{order_id}/cancel/                           party    {"reason":"no more"}
+GET     /api/orders/tracking/{order_id}/stream/                         party    {}                                             stream
 GET     /api/orders/orders/{order_id}/quotes/                           party
 GET     /api/orders/orders/{order_id}/charges/                          party
 GET     /api/orders/orders/{order_id}/contract/                         party

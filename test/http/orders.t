@@ -72,6 +72,45 @@ is("$then->{status} $then->{total} $then->{items}[0]{quantity}", 'quoted 120.00 
 is(sql("SELECT count(*) FROM rental.stock_verify()"), 0, 'the stock is sound');
 is(call('GET', "/api/catalog/products/$product->{id}/availability/?from=" . at(20) . '&to=' . at(21))->{json}{results}[0]{available}, 9, 'what is lost is gone');
 
+# Late
+
+my $settings = '/api/catalog/price-settings/';
+my @late = (
+	[ 'three hours are free, the fourth costs', { late_free => '3 hours', late_per_day => '100', late_per_hour => '10' }, at(-9, 14), '10.00' ],
+	[ '28 hours, 3 of them free', { late_free => '3 hours', late_per_day => '100', late_per_hour => '10' }, at(-8, 14), '110.00' ],
+	[ '50 the first day, then 100', { late_steps => [ { days => 1, amount => '50' }, { days => 1, amount => '100' } ] }, at(-6), '250.00' ],
+	[ 'steps up to a cap', { late_steps => [ map { { days => $_->[0], amount => $_->[1] } } [ 2, '20' ], [ 3, '40' ], [ 1, '100' ] ], late_cap => '250' }, at(-3), '250.00' ]);
+for my $case (@late)
+{
+	my ($name, $set, $back_at, $fee) = @$case;
+	expect(call('PUT', $settings, as => $vendor, body => $set), 200, $name);
+	my $late = expect(call('POST', $orders, as => $vendor, body => { %{ order_body($product, quantity => 2, start_at => at(-10), end_at => at(-9)) }, customer_id => $customer->{user}{id} }), 201, 'entered after the fact');
+	act($vendor, $late, $_)->{status} == 200 or BAIL_OUT("cannot $_") for qw(confirm dispatch);
+	my $one = [ { item_id => $late->{items}[0]{id}, quantity => 1 } ];
+	is(expect(act($vendor, $late, 'return', { items => $one, returned_at => at(-9) }), 200, 'one piece is in time')->{charges}, '0.00', 'and costs nothing more');
+	is(expect(act($vendor, $late, 'return', { returned_at => $back_at }), 200, 'the other one is not')->{charges}, $fee, 'and costs its fee');
+	my ($charge) = @{ expect(call('GET', "$orders$late->{id}/charges/", as => $customer), 200, 'it is listed')->{results} };
+	is_deeply([ @$charge{qw(kind quantity amount order_item_id)} ], [ 'late', 1, $fee, $late->{items}[0]{id} ], 'once');
+}
+
+# The damage waiver
+
+expect(call('PUT', $settings, as => $vendor, body => {}), 200, 'no fee again');
+my $waived = { %{ order_body($product, quantity => 2, start_at => at(40), end_at => at(41)) }, damage_waiver => true };
+is_deeply([ problem_flaws(call('POST', $orders, as => $customer, body => $waived), 422, 'rule_violated', 'damage_waiver') ], [], 'no waiver is taken that nobody sells');
+expect(call('PUT', $settings, as => $vendor, body => { waiver_percent => 12.5 }), 200, 'the vendor sells one');
+my $covered = expect(call('POST', $orders, as => $customer, body => $waived), 201, 'an order takes it');
+is_deeply([ @$covered{qw(subtotal waiver total balance)} ], [ '20.00', '2.50', '22.50', '22.50' ], 'for its part of the items');
+expect(call('PUT', $settings, as => $vendor, body => { waiver_percent => 20 }), 200, 'it gets dearer');
+is(expect(call('PATCH', "$orders$covered->{id}/items/$covered->{items}[0]{id}/", as => $customer, body => { quantity => 3 }), 200, 'one more piece')->{waiver}, '3.75', 'at the percentage of then');
+act($vendor, $covered, $_)->{status} == 200 or BAIL_OUT("cannot $_") for qw(confirm dispatch);
+my $bill = expect(call('POST', '/api/orders/invoices/', as => $vendor, body => { order_id => $covered->{id} }), 201, 'it is billed');
+is(join(' ', $bill->{total}, map { $_->{kind} } @{ $bill->{lines} }), '33.75 item waiver', 'with the waiver');
+my @pieces = map { { item_id => $covered->{items}[0]{id}, quantity => 1, condition => $_ } } qw(damaged lost);
+is_deeply([ problem_flaws(act($vendor, $covered, 'return', { items => [ { %{ $pieces[0] }, charge => '5' } ] }), 422, 'rule_violated', 'items[0].charge') ], [], 'damage that it covers is not charged');
+is(expect(act($vendor, $covered, 'return', { items => \@pieces }), 200, 'damaged and lost')->{charges}, '80.00', 'costs what is lost');
+expect(call('PUT', $settings, as => $vendor, body => {}), 200, 'nor is one sold any more');
+
 # Policies
 
 is(expect(call('GET', $policy), 200, 'everybody sees the policy')->{confirmation}, 'manual', 'which is by hand at first');

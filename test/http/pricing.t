@@ -103,6 +103,23 @@ for my $code (qw(PERCENT AMOUNT))
 	my $draft = expect(call('POST', '/api/orders/orders/', as => $buyer, body => { items => \@items, coupon => $code, draft => \1 }), 201, 'a draft with it');
 	is(expect(call('POST', "/api/orders/orders/$draft->{id}/quote/", as => $vendor), 200, 'is offered')->{total}, $placed->{total}, 'with it');
 }
+# an amount is spread anew when an order changes, at the prices of then for what did not change
+{
+	my @items = map { { product_id => $_->{id}, quantity => 1, start_at => at(20), end_at => at(21) } } $first, $second;
+	call('POST', '/api/catalog/coupons/', as => $vendor, body => { code => 'SPREAD', amount => '6.00' });
+	my $placed = expect(call('POST', '/api/orders/orders/', as => $buyer, body => { items => \@items, coupon => 'SPREAD' }), 201, 'an order with an amount off');
+	my $order = "/api/orders/orders/$placed->{id}/";
+
+	expect(call('PUT', "/api/catalog/products/$first->{id}/rates/", as => $vendor, body => { amount => '12.00' }), 200, 'a price goes up');
+	expect(call('PUT', "/api/catalog/products/$second->{id}/rates/", as => $vendor, body => { amount => '13.00', shortest => '2 days' }), 200, 'and another');
+	my $more = expect(call('PATCH', "${order}items/$placed->{items}[0]{id}/", as => $buyer, body => { quantity => 2 }), 200, 'one item is changed');
+	is_deeply([ map { @$_{qw(unit_price subtotal discount total)} } @{ $more->{items} } ],
+		[ '12.00', '24.00', '4.24', '19.76', '10.00', '10.00', '1.76', '8.24' ], 'the other keeps its price');
+	is_deeply([ @{$more}{qw(subtotal discount tax total)} ], [ '34.00', '6.00', '0.00', '28.00' ], 'and the order has the sums');
+	my $added = expect(call('POST', "${order}items/", as => $buyer, body => { product_id => $first->{id}, quantity => 1, start_at => at(22), end_at => at(23) }), 201, 'another is added');
+	is_deeply([ map { @$_{qw(unit_price discount)} } @{ $added->{items} } ], [ '12.00', '3.13', '10.00', '1.30', '12.00', '1.57' ], 'and has its part of the coupon');
+	is_deeply([ @{$added}{qw(subtotal discount total)} ], [ '46.00', '6.00', '40.00' ], 'all of it');
+}
 my $tax = expect(call('POST', '/api/catalog/taxes/', as => $vendor, body => { name => 'VAT', percent => 19 }), 201, 'a tax');
 is_deeply([ @{ price(1)->{json} }{qw(subtotal tax total)} ], [ '12.00', '2.28', '14.28' ], 'is added');
 my $light = expect(call('POST', '/api/catalog/taxes/', as => $vendor, body => { name => 'Light', percent => 7, is_default => \0 }), 201, 'another');

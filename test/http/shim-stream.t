@@ -24,13 +24,13 @@ sub publish
 	return sql("SELECT rental.stream_publish('$to', '$type', '$data')");
 }
 
-# follow ACCOUNT, [Last-Event-ID]: an open stream.
+# follow ACCOUNT, [Last-Event-ID], [PATH]: an open stream.
 sub follow
 {
-	my ($account, $last) = @_;
+	my ($account, $last, $path) = @_;
 	my $socket = raw_open($server->{url});
 
-	print $socket raw_request('GET', '/api/notify/stream/', as => $account, headers => [ defined $last ? "Last-Event-ID: $last" : () ]);
+	print $socket raw_request('GET', $path // '/api/notify/stream/', as => $account, headers => [ defined $last ? "Last-Event-ID: $last" : () ]);
 	return { socket => $socket, text => '', select => IO::Select->new($socket) };
 }
 
@@ -101,6 +101,42 @@ for my $reader (@readers)
 	$wrong++ if join(' ', @numbers) ne join(' ', 1001 .. 1040, 2000);
 }
 is($wrong, 0, 'ten that resume in the midst of forty events see each once, in order');
+
+# an order's events: for its customer and its vendor's team, from when it is there
+my $customer = customer();
+my $order = place($customer, product($vendor, 5), quantity => 2);
+my $tracking = "/api/orders/tracking/$order->{id}/stream/";
+my $act = sub { expect(call('POST', "/api/orders/orders/$order->{id}/$_[1]/", url => $server->{url}, as => $_[0], body => $_[2] // {}), 200, "$_[1]") };
+is(sql("SELECT count(*) FROM rental.stream_events WHERE topic = 'order:$order->{id}'"), 0, 'placing tells nobody');
+is(call('GET', $tracking, url => $server->{url}, as => $login->(customer()))->{status}, 404, 'nobody else follows an order');
+is(call('GET', $tracking, url => $server->{url}, as => $login->(vendor()))->{status}, 404, 'nor another vendor');
+is(call('GET', $tracking, url => $server->{url})->{status}, 401, 'nor does nobody');
+my $buyer = $login->($customer);
+my @sides = map { follow($_, undef, $tracking) } $buyer, $who;
+ok(seen($_, qr/^id: \S+$/m), 'an order is followed') for @sides;
+$act->($who, 'confirm');
+for my $side (@sides)
+{
+	ok(seen($side, qr/^event: order\.confirmed\ndata: \{"kind":"confirmed","actor_id":"$vendor->{user}{id}","created_at":"[^"]+","data":null\}$/m), 'it is confirmed');
+	close $side->{socket};
+}
+($last) = reverse $sides[0]{text} =~ /^id: (\S+)$/mg;
+my $item = { item_id => $order->{items}[0]{id}, quantity => 1 };
+$act->($who, 'dispatch');
+$act->($who, 'return', { items => [ map { { %$item, condition => 'damaged', reason => "\x{1f4a5}" x 1000 } } 1 .. 2 ] });
+my $late = follow($buyer, $last, $tracking);
+ok(seen($late, qr/^event: order\.returned\ndata: \{"kind":"returned",.*"data":null\}$/m), 'what is too long for an event is left out, and no reason to refuse the work');
+is(join(' ', $late->{text} =~ /^event: (\S+)$/mg), 'order.dispatched order.returned', 'who comes back gets what it missed, once');
+close $late->{socket};
+($last) = reverse $late->{text} =~ /^id: (\S+)$/mg;
+sql("UPDATE rental.stream_events SET created_at = '2020-01-01Z' WHERE topic = 'order:$order->{id}'");
+publish($topic, 'sweep', '{"n": 6}');
+is(sql("SELECT count(*) FROM rental.stream_events WHERE topic = 'order:$order->{id}' AND created_at < '2021-01-01Z'"), 0, 'what is old is swept');
+$act->($who, 'close');
+$late = follow($buyer, $last, $tracking);
+ok(seen($late, qr/^event: order\.closed$/m), 'who comes back late');
+is(join(' ', $late->{text} =~ /^event: (\S+)$/mg), 'order.closed', 'gets what is still there');
+ok((sort { $a <=> $b } $last, $late->{text} =~ /^id: (\d+)$/mg)[0] == $last, 'under numbers that do not start again');
 
 # refusals
 is(call('GET', '/api/notify/stream/', url => $server->{url})->{status}, 401, 'a stream needs somebody');

@@ -89,6 +89,7 @@ sql(qq{
 	INSERT INTO rental.users (id, email, password_hash, name, role) VALUES ('$customer', 'model\@example.com', '!', 'C', 'customer');
 	INSERT INTO rental.vendors (id, name, slug, hold_time) VALUES ('$vendor', 'V', 'v', '2 days');
 	INSERT INTO rental.locations (vendor_id, name) VALUES ('$vendor', 'Main');
+	SELECT rental.price_settings_set(vendor_id => '$vendor', late_free => '2 hours', late_per_day => 5, late_per_hour => 0.7, late_cap => 12) IS NULL;
 	SELECT rental.order_policy_set('$vendor', cancellation => '[{"hours_before": 48, "percent": 100}, {"hours_before": 24, "percent": 50}]') IS NULL;
 	CREATE FUNCTION public.model_try(what text) RETURNS text LANGUAGE plpgsql AS \$\$
 	DECLARE answer text; code text;
@@ -168,6 +169,15 @@ sub price
 	my $days = POSIX::ceil(($line->{end} - $line->{start}) / 86400);
 	$line->{total} = $product{ $line->{product} }{cents} * max($days, 1) * $line->{q};
 	return $line;
+}
+
+# late_fee LINE: what a piece costs in cents that comes back now.
+sub late_fee
+{
+	my ($line) = @_;
+	my $late = $clock - $line->{end} - 2 * 3600;
+	return 0 if $late <= 0;
+	return min(1200, 500 * int($late / 86400) + min(500, 70 * POSIX::ceil($late % 86400 / 3600)));
 }
 
 sub total { return sum0(map { $_->{total} } @{ $_[0]{lines} }) }
@@ -250,7 +260,7 @@ my %model = (
 			return 'invalid_value' if $n > $line->{out} - $line->{back};
 			$line->{back} += $n;
 			$line->{ $condition eq 'lost' ? 'lost' : 'damaged' } += $n if $condition ne 'good';
-			$order->{charges} += $condition eq 'lost' ? $product{ $line->{product} }{value} * $n : $charge;
+			$order->{charges} += $condition eq 'lost' ? $product{ $line->{product} }{value} * $n : $charge + late_fee($line) * $n;
 			push @{ $s->{capacity}{ $line->{product} } }, [ $clock, -$n ] if $condition eq 'lost';
 		}
 		settle($order);
@@ -619,5 +629,6 @@ for my $step_number (1 .. $steps)
 pass("seed $seed, $steps steps: " . join ', ', map { "$done{$_} $_" } sort keys %done);
 cmp_ok($done{$_} // 0, '>=', $steps / 1000, "$_ was done often enough: " . ($done{$_} // 0)) for qw(place quote accept confirm cancel dispatch return close extend change pay pair raw expire);
 cmp_ok(sum0(values %refused), '>', $steps / 50, 'and the model refused often enough: ' . sum0(values %refused));
+cmp_ok(sql("SELECT count(*) FROM rental.order_charges WHERE kind = 'late'"), '>=', $steps / 1000, 'and what came back late was charged often enough');
 is(sql("SELECT count(*) FROM rental.orders o WHERE NOT EXISTS (SELECT FROM rental.order_events e WHERE e.order_id = o.id)"), 0, 'every order has a history');
 done_testing();
