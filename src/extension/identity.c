@@ -69,6 +69,7 @@ PLAN(
 	"WITH o AS (UPDATE rental.orders SET note = NULL, delivery = delivery - 'address' WHERE customer_id = $1 RETURNING id), "
 	"c AS (UPDATE rental.order_contracts c SET signature = NULL, client_address = NULL FROM o WHERE c.order_id = o.id), "
 	"e AS (UPDATE rental.order_events e SET data = e.data - 'reason' FROM o WHERE e.order_id = o.id AND e.actor_id = $1), "
+	"s AS (DELETE FROM rental.stream_events s USING o WHERE s.topic = 'order:' || o.id), "
 	"i AS (DELETE FROM rental.cart_items i USING rental.carts k WHERE i.cart_id = k.id AND k.customer_id = $1) "
 	"DELETE FROM rental.carts WHERE customer_id = $1",
 	UUIDOID);

@@ -178,7 +178,7 @@ is($order->{status}, 'pending', 'it waits for the vendor');
 like($order->{number}, qr/^ORD-\d{4}-000001$/, 'it is the vendor\'s first of the year');
 is($order->{customer_id}, $customer->{user}{id}, 'it is the customer\'s');
 is($order->{note}, 'please ring', 'it has its note');
-like($answer->{text}, qr/"subtotal":"80\.00","discount":"0\.00","tax":"0\.00","fee":"0\.00","deposit":"0\.00","total":"80\.00","charges":"0\.00","cancellation_fee":"0\.00","balance":"80\.00"/,
+like($answer->{text}, qr/"subtotal":"80\.00","discount":"0\.00","tax":"0\.00","fee":"0\.00","waiver":"0\.00","deposit":"0\.00","total":"80\.00","charges":"0\.00","cancellation_fee":"0\.00","balance":"80\.00"/,
 	'its amounts are decimal strings');
 like($order->{$_}, $timestamp, "$_ is RFC 3339 in UTC") for qw(expires_at created_at updated_at);
 fields($order->{items}[0],

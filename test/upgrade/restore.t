@@ -111,7 +111,7 @@ BEGIN
 	PERFORM rental.price_settings_set(waiver_percent => 3, vendor_id => vendor);
 	PERFORM rental.order_policy_set(vendor, terms_version => '1', terms => 'Handle with care');
 	FOR i IN 1..2 LOOP
-		placed := (rental.order_place(lines, customer_id => customer, draft => true, terms => '{"version": "1"}', coupon => 'TEN')).id;
+		placed := (rental.order_place(lines, customer_id => customer, draft => true, terms => '{"version": "1"}', coupon => 'TEN', damage_waiver => true)).id;
 		PERFORM rental.order_quote(placed), rental.order_accept(placed), rental.order_confirm(placed);
 		line := (SELECT id FROM rental.order_items WHERE order_id = placed);
 		PERFORM rental.order_dispatch(placed, jsonb_build_array(jsonb_build_object('item_id', line, 'quantity', i)));
