@@ -19,6 +19,7 @@
 #include "number.h"
 #include "period.h"
 #include "plan.h"
+#include "pricing.h"
 #include "request.h"
 #include "response.h"
 #include "utils/builtins.h"
@@ -43,7 +44,7 @@ PLAN(draft_drop, "DELETE FROM rental.invoices WHERE id = $1 AND vendor_id = $2 A
 	"FROM o JOIN rental.order_items i ON i.order_id = o.id AND i.vendor_id = o.vendor_id "                                              \
 	"JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id "                                                      \
 	"LEFT JOIN rental.billing_plans y ON y.order_id = o.id AND y.vendor_id = o.vendor_id "                                              \
-	"LEFT JOIN LATERAL rental.billing_due(i.id, $3) b ON y.order_id IS NOT NULL WHERE NOT o.is_void "                                   \
+	"LEFT JOIN LATERAL (SELECT * FROM rental.billing_due(i.id, $3) WHERE y.order_id IS NOT NULL) b ON true WHERE NOT o.is_void "        \
 	"UNION ALL SELECT 'delivery', o.id, 'Delivery', 1, o.fee, o.fee, 0, NULL, NULL FROM o WHERE o.fee > 0 AND NOT is_void "             \
 	"UNION ALL SELECT 'waiver', o.id, 'Damage waiver', 1, o.waiver, o.waiver, 0, NULL, NULL FROM o WHERE o.waiver > 0 AND NOT is_void " \
 	"UNION ALL SELECT 'cancellation', o.id, 'Cancellation fee', 1, o.cancellation_fee, o.cancellation_fee, 0, NULL, NULL "              \
@@ -258,7 +259,8 @@ invoice_fill(const Order *order, Datum id, TimestampTz up_to)
 {
 	if (plan_run(&lines_insert, VALUE(UUIDPGetDatum(&order->id)), VALUE(id), VALUE(TimestampTzGetDatum(up_to))) == 0)
 		return false;
-	plan_run(&taxes_insert, VALUE(id));
+	if (price_has_taxes(&order->vendor_id))
+		plan_run(&taxes_insert, VALUE(id));
 	plan_run(&taxes_unexplained, VALUE(id));
 	plan_run(&invoice_sum, VALUE(id), VALUE(Int32GetDatum(amount_exponent(order->currency))),
 			 VALUE(TimestampTzGetDatum(up_to)));

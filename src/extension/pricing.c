@@ -575,17 +575,24 @@ coupon_discount(PriceItem *items, int n, PriceOrder *order)
 
 /* Taxes */
 
+/* price_has_taxes tells whether a vendor has any tax; where it has none, no plan is needed to tell which. */
+bool
+price_has_taxes(const pg_uuid_t *vendor_id)
+{
+	NullableDatum any;
+
+	return lookup_row(&any_tax, vendor_id, NULL, &any);
+}
+
 static void
 item_taxes(PriceItem *item, const pg_uuid_t *customer_id)
 {
-	Minor		  net = item->subtotal - item->discount;
-	int64		  included = MILLION;
-	NullableDatum any;
-	uint64		  n;
-	uint64		  i;
+	Minor  net = item->subtotal - item->discount;
+	int64  included = MILLION;
+	uint64 n;
+	uint64 i;
 
-	/* a vendor that charges none needs no plan to tell */
-	if (!lookup_row(&any_tax, &item->product->vendor_id, NULL, &any))
+	if (!price_has_taxes(&item->product->vendor_id))
 		return;
 	n = plan_read(&taxes_of, VALUE(UUIDPGetDatum(&item->product->vendor_id)), VALUE(UUIDPGetDatum(&item->product->id)),
 				  VALUE_OR_NULL(UUIDPGetDatum(customer_id), customer_id == NULL),

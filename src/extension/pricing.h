@@ -49,6 +49,7 @@ typedef struct PriceOrder
 extern void	 price_items(PriceItem *items, int n, PriceOrder *order);
 extern void	 price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_t *order_id);
 extern void	 price_release(const pg_uuid_t *order_id);
+extern bool	 price_has_taxes(const pg_uuid_t *vendor_id);
 extern char *price_coupon_code(const char *typed);
 extern bool	 price_has_coupon(const pg_uuid_t *vendor_id, const char *code);
 extern void	 price_keep_coupon(PriceOrder *price, const pg_uuid_t *order_id);
