@@ -38,20 +38,20 @@ PLAN(draft_drop_lines, "DELETE FROM rental.invoice_lines WHERE invoice_id = $1 A
 PLAN(draft_drop, "DELETE FROM rental.invoices WHERE id = $1 AND vendor_id = $2 AND status = 'draft'", UUIDOID, UUIDOID);
 
 /* what is due, line by line; of an order that ended before it began only the fee for that */
-#define DUE                                                                                                                             \
-	"SELECT 'item' AS kind, i.id AS ref, p.name AS description, i.quantity, i.unit_price, "                                             \
-	"COALESCE(b.net, i.subtotal - i.discount) AS net, COALESCE(b.tax, i.tax) AS tax, i.start_at, i.end_at "                             \
-	"FROM o JOIN rental.order_items i ON i.order_id = o.id AND i.vendor_id = o.vendor_id "                                              \
-	"JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id "                                                      \
-	"LEFT JOIN rental.billing_plans y ON y.order_id = o.id AND y.vendor_id = o.vendor_id "                                              \
-	"LEFT JOIN LATERAL (SELECT * FROM rental.billing_due(i.id, $3) WHERE y.order_id IS NOT NULL) b ON true WHERE NOT o.is_void "        \
-	"UNION ALL SELECT 'delivery', o.id, 'Delivery', 1, o.fee, o.fee, 0, NULL, NULL FROM o WHERE o.fee > 0 AND NOT is_void "             \
-	"UNION ALL SELECT 'waiver', o.id, 'Damage waiver', 1, o.waiver, o.waiver, 0, NULL, NULL FROM o WHERE o.waiver > 0 AND NOT is_void " \
-	"UNION ALL SELECT 'cancellation', o.id, 'Cancellation fee', 1, o.cancellation_fee, o.cancellation_fee, 0, NULL, NULL "              \
-	"FROM o WHERE is_void AND o.cancellation_fee > 0 "                                                                                  \
-	"UNION ALL SELECT 'charge', c.id, COALESCE(NULLIF(c.reason, ''), replace(c.kind, '_', ' ')), 1, c.amount, c.amount, "               \
-	"0, NULL, NULL FROM o JOIN rental.order_charges c ON c.order_id = o.id AND c.vendor_id = o.vendor_id "                              \
-	"WHERE NOT is_void AND (c.kind NOT IN ('early_return', 'late') "                                                                    \
+#define DUE                                                                                                                               \
+	"SELECT 'item' AS kind, i.id AS ref, p.name AS description, i.quantity, i.unit_price, "                                               \
+	"COALESCE(b.net, i.subtotal - i.discount) AS net, COALESCE(b.tax, i.tax) AS tax, i.start_at, i.end_at "                               \
+	"FROM o JOIN rental.order_items i ON i.order_id = o.id AND i.vendor_id = o.vendor_id "                                                \
+	"JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id "                                                        \
+	"LEFT JOIN rental.billing_plans y ON y.order_id = o.id AND y.vendor_id = o.vendor_id "                                                \
+	"LEFT JOIN LATERAL (SELECT * FROM rental.billing_due(i.id, $3) WHERE y.order_id IS NOT NULL OFFSET 0) b ON true WHERE NOT o.is_void " \
+	"UNION ALL SELECT 'delivery', o.id, 'Delivery', 1, o.fee, o.fee, 0, NULL, NULL FROM o WHERE o.fee > 0 AND NOT is_void "               \
+	"UNION ALL SELECT 'waiver', o.id, 'Damage waiver', 1, o.waiver, o.waiver, 0, NULL, NULL FROM o WHERE o.waiver > 0 AND NOT is_void "   \
+	"UNION ALL SELECT 'cancellation', o.id, 'Cancellation fee', 1, o.cancellation_fee, o.cancellation_fee, 0, NULL, NULL "                \
+	"FROM o WHERE is_void AND o.cancellation_fee > 0 "                                                                                    \
+	"UNION ALL SELECT 'charge', c.id, COALESCE(NULLIF(c.reason, ''), replace(c.kind, '_', ' ')), 1, c.amount, c.amount, "                 \
+	"0, NULL, NULL FROM o JOIN rental.order_charges c ON c.order_id = o.id AND c.vendor_id = o.vendor_id "                                \
+	"WHERE NOT is_void AND (c.kind NOT IN ('early_return', 'late') "                                                                      \
 	"OR NOT EXISTS (SELECT FROM rental.billing_plans y WHERE y.order_id = o.id))"
 
 PLAN(
