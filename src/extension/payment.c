@@ -250,6 +250,8 @@ commission_follow(const Order *order, const Payment *payment, const pg_uuid_t *c
 	LedgerPosting posting = posting_of(order, payment, payment->kind);
 	Datum		  more;
 
+	if (is_kind(payment, "charge") && !amount_less(amount_zero(), payment->percent))
+		return;
 	plan_run(&payment_commission, VALUE(UUIDPGetDatum(charge_id)), VALUE(UUIDPGetDatum(&order->vendor_id)),
 			 VALUE(Int32GetDatum(amount_exponent(order->currency))));
 	more = plan_datum(0, 1);
