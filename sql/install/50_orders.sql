@@ -24,6 +24,7 @@ CREATE TABLE orders (
 	delivery jsonb,
 	waiver numeric NOT NULL DEFAULT 0,
 	waiver_percent numeric,
+	extension jsonb,
 	CHECK (total = subtotal - discount + tax + fee + waiver AND fee >= 0 AND waiver >= 0 AND cancellation_fee >= 0),
 	PRIMARY KEY (id, vendor_id),
 	UNIQUE (vendor_id, number),
@@ -44,6 +45,8 @@ COMMENT ON COLUMN orders.waiver_percent IS 'that of the vendor when the order wa
 COMMENT ON COLUMN orders.charges IS 'the sum of order_charges, which come on top of the total';
 COMMENT ON COLUMN orders.cancellation_fee IS 'what is owed of a cancelled order in place of its total';
 COMMENT ON COLUMN orders.delivery IS '{method: pickup or delivery, address: {recipient, line1, line2, postal_code, city, region, country}}; null: nothing was said';
+
+COMMENT ON COLUMN orders.extension IS 'what the customer asked the vendor to keep longer: {end_at or items, difference: what it would have cost then}; null: nothing. It takes no stock';
 
 CREATE TABLE order_items (
 	id uuid NOT NULL DEFAULT rental.uuid7(),
@@ -251,7 +254,8 @@ CREATE VIEW order_view AS
 SELECT o.id, o.number, o.vendor_id, o.customer_id, o.status, o.currency, o.subtotal, o.discount, o.tax, o.fee, o.waiver, o.deposit, o.total, o.charges,
 	o.cancellation_fee, d.due - o.paid AS balance, GREATEST(o.paid - d.due, 0 * o.paid) AS refund_due, o.paid >= d.due AS is_paid,
 	l.out > 0 AND l.out < l.pieces AS partly_out, l.back > 0 AND l.back < l.out AS partly_returned, l.overdue,
-	o.delivery, o.note, o.expires_at, o.created_at, o.updated_at, l.items
+	o.delivery, o.note, o.expires_at, o.created_at, o.updated_at,
+	CASE WHEN o.status IN ('pending', 'confirmed', 'active') THEN o.extension END AS extension, l.items
 FROM orders o
 CROSS JOIN LATERAL (SELECT CASE WHEN o.status IN ('cancelled', 'rejected', 'expired') THEN o.cancellation_fee ELSE o.total + o.charges END AS due) d
 CROSS JOIN LATERAL (
@@ -265,6 +269,7 @@ COMMENT ON COLUMN order_view.refund_due IS 'what was paid and is to be given bac
 COMMENT ON COLUMN order_view.is_paid IS 'nothing is still to be paid';
 COMMENT ON COLUMN order_view.partly_out IS 'some pieces went out, and others not yet';
 COMMENT ON COLUMN order_view.partly_returned IS 'some of the pieces that went out are settled, and others not yet';
+COMMENT ON COLUMN order_view.extension IS 'what the customer asked to keep longer, which waits for the vendor: end_at or items, and difference, by which the total would grow; null: nothing';
 COMMENT ON COLUMN order_view.overdue IS 'some piece is out past its end';
 CREATE TYPE order_page AS (count bigint, next text, previous text, results order_view[]);
 
@@ -401,7 +406,11 @@ COMMENT ON FUNCTION order_return(uuid, timestamptz, order_return_request) IS
 CREATE FUNCTION order_extend(order_id uuid, end_at timestamptz DEFAULT NULL, items order_extend_request DEFAULT NULL) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_extend(uuid, timestamptz, order_extend_request) IS
-	'Items stay out longer, those named or all that are not back: all or none, if their stock is free. They are priced over the whole time anew. Errors: not_found, invalid_state, invalid_value, invalid_period, missing_field, invalid_field, unknown_field, insufficient_stock.';
+	'Items stay out longer, those named or all that are not back: all or none, if their stock is free. They are priced over the whole time anew. Where the vendor''s policy says so, or something is overdue, a customer''s wish is checked and kept as extension, and waits for the vendor; it takes no stock. The vendor grants it by leaving out end_at and items, or by any other extension. Errors: not_found, invalid_state, invalid_value, invalid_period, missing_field, invalid_field, unknown_field, insufficient_stock.';
+CREATE FUNCTION order_extension_drop(order_id uuid, reason text DEFAULT NULL) RETURNS order_view
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION order_extension_drop(uuid, text) IS
+	'The vendor declines what the customer asked to keep longer, or the customer takes it back. Errors: not_found, invalid_state, also when nothing was asked for.';
 CREATE FUNCTION order_close(order_id uuid) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_close(uuid) IS
@@ -455,6 +464,7 @@ INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, sum
 	('POST', '/api/orders/orders/{order_id}/dispatch/', 'rental.order_dispatch', '{vendor,admin}', 200, 'write', 'orders', 'Hand items out', true),
 	('POST', '/api/orders/orders/{order_id}/return/', 'rental.order_return', '{vendor,admin}', 200, 'write', 'orders', 'Take items back', true),
 	('POST', '/api/orders/orders/{order_id}/extend/', 'rental.order_extend', '{user}', 200, 'write', 'orders', 'Keep items longer', true),
+	('DELETE', '/api/orders/orders/{order_id}/extension/', 'rental.order_extension_drop', '{user}', 200, 'write', 'orders', 'Decline or take back a wish to keep items longer', true),
 	('POST', '/api/orders/orders/{order_id}/close/', 'rental.order_close', '{vendor,admin}', 200, 'write', 'orders', 'Close an order', true),
 	('POST', '/api/orders/orders/{order_id}/items/', 'rental.order_item_add', '{user}', 201, 'write', 'orders', 'Add an item', true),
 	('PATCH', '/api/orders/orders/{order_id}/items/{item_id}/', 'rental.order_item_change', '{user}', 200, 'write', 'orders', 'Change an item', true),

@@ -9,7 +9,6 @@
 #include "rental.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "actor.h"
 #include "errors.h"
 #include "funcapi.h"
@@ -23,7 +22,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/typcache.h"
 
 #define CART_ITEM_COLUMNS	14
@@ -59,14 +57,15 @@ PLAN(cart_clear, "DELETE FROM rental.cart_items WHERE cart_id = $1", UUIDOID);
 /* Something in a cart, as it is looked at */
 typedef struct CartItem
 {
-	OrderLine	line;
-	pg_uuid_t	vendor_id;
-	const char *product_name;
-	const char *vendor_name;
-	const char *currency;
-	int32		available; /* -1: not known */
-	char	   *problem;   /* NULL: none */
-	char	   *detail;
+	OrderLine		 line;
+	pg_uuid_t		 vendor_id;
+	const pg_uuid_t *customer_id;
+	const char		*product_name;
+	const char		*vendor_name;
+	const char		*currency;
+	int32			 available; /* -1: not known */
+	char			*problem;	/* NULL: none */
+	char			*detail;
 } CartItem;
 
 /* items_load reads a cart, the items of one vendor together. */
@@ -88,6 +87,7 @@ items_load(const pg_uuid_t *customer_id, bool read_only, int *n)
 
 		line->id = plan_value_of(rows, i, 1).value;
 		item->vendor_id = *DatumGetUUIDP(plan_value_of(rows, i, 2).value);
+		item->customer_id = customer_id;
 		line->product_id = *DatumGetUUIDP(plan_value_of(rows, i, 3).value);
 		line->has_location = !location.isnull;
 		if (line->has_location)
@@ -105,8 +105,9 @@ items_load(const pg_uuid_t *customer_id, bool read_only, int *n)
 
 /* item_check finds the place and the price of an item as ordering it would, and raises the error that it would. */
 static void
-item_check(CartItem *item, const pg_uuid_t *customer_id)
+item_check(void *arg)
 {
+	CartItem	*item = arg;
 	OrderLine	*line = &item->line;
 	OrderAmounts amounts;
 	int32		 free = 0;
@@ -114,7 +115,7 @@ item_check(CartItem *item, const pg_uuid_t *customer_id)
 	line_complete(line);
 	if (line->period.start < rental_now() - USECS_PER_HOUR)
 		rental_raise(invalid_period, errmsg("the rental would have begun already"));
-	lines_price(line, 1, &(PriceOrder){.customer_id = customer_id}, NULLVALUE, &amounts);
+	lines_price(line, 1, &(PriceOrder){.customer_id = item->customer_id}, NULLVALUE, &amounts);
 	free = stock_free(&line->product.id, &line->location_id, &line->blocked);
 	item->available = Max(free, 0);
 	if (free < line->quantity)
@@ -123,40 +124,19 @@ item_check(CartItem *item, const pg_uuid_t *customer_id)
 
 /*
  * item_try checks an item and keeps what is wrong with it instead of ending the
- * look: in a subtransaction, which writes nothing either. An error that is not
- * of the trade goes on.
+ * look, which writes nothing. An error that is not of the trade goes on.
  */
 static void
-item_try(CartItem *item, const pg_uuid_t *customer_id)
+item_try(CartItem *item)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *error = plan_try(item_check, item, true);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		item_check(item, customer_id);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error->constraint_name == NULL || strncmp(unpack_sql_state(error->sqlerrcode), "RT", 2) != 0)
-			ReThrowError(error);
-		item->problem = error->constraint_name;
-		item->detail = error->message;
-	}
-	PG_END_TRY();
+	if (error == NULL)
+		return;
+	if (error->constraint_name == NULL || strncmp(unpack_sql_state(error->sqlerrcode), "RT", 2) != 0)
+		ReThrowError(error);
+	item->problem = error->constraint_name;
+	item->detail = error->message;
 }
 
 static Datum
@@ -293,7 +273,7 @@ cart_answer(FunctionCallInfo fcinfo, const pg_uuid_t *customer_id, const char *c
 	vendors = palloc(Max(n, 1) * sizeof(Datum));
 	for (i = 0; i < n; i++)
 	{
-		item_try(&items[i], customer_id);
+		item_try(&items[i]);
 		rows[i] = item_row(&items[i], TupleDescAttr(desc, 0)->atttypid);
 		ready &= items[i].problem == NULL;
 	}

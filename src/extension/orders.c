@@ -70,6 +70,13 @@ PLAN(
 	"UPDATE rental.orders SET charges = (SELECT sum(amount) FROM rental.order_charges WHERE order_id = $1), updated_at = $3 "
 	"WHERE id = $1 AND vendor_id = $2",
 	UUIDOID, UUIDOID, TIMESTAMPTZOID);
+PLAN(order_set_extension, "UPDATE rental.orders SET extension = $3 WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID,
+	 JSONBOID);
+PLAN(order_extension,
+	 "SELECT (extension ->> 'end_at')::timestamptz, extension -> 'items' FROM rental.orders WHERE id = $1 AND "
+	 "extension IS NOT NULL",
+	 UUIDOID);
+PLAN(order_overdue, "SELECT FROM rental.order_item_view WHERE order_id = $1 AND overdue", UUIDOID);
 PLAN(charges_any, "SELECT FROM rental.order_charges WHERE order_id = $1 LIMIT 1", UUIDOID);
 PLAN(
 	charge_insert,
@@ -214,6 +221,8 @@ static void work_confirm(Change *change);
 static void work_cancel(Change *change);
 static void work_end(Change *change);
 static void work_extend(Change *change);
+static void work_ask_extension(Change *change);
+static void work_drop_extension(Change *change);
 static void work_dispatch(Change *change);
 static void work_return(Change *change);
 
@@ -245,6 +254,12 @@ static const Transition transitions[] = {
 	{"extend", "pending", "pending", "any", false, "extended", work_extend},
 	{"extend", "confirmed", "confirmed", "any", false, "extended", work_extend},
 	{"extend", "active", "active", "any", false, "extended", work_extend},
+	{"ask", "pending", "pending", "any", false, "extension_asked", work_ask_extension},
+	{"ask", "confirmed", "confirmed", "any", false, "extension_asked", work_ask_extension},
+	{"ask", "active", "active", "any", false, "extension_asked", work_ask_extension},
+	{"drop", "pending", "pending", "any", false, "extension_dropped", work_drop_extension},
+	{"drop", "confirmed", "confirmed", "any", false, "extension_dropped", work_drop_extension},
+	{"drop", "active", "active", "any", false, "extension_dropped", work_drop_extension},
 	{"close", "returned", "completed", "vendor", false, "closed", NULL},
 };
 /* clang-format on */
@@ -734,16 +749,22 @@ order_act(NullableDatum id, const char *action, Change *change)
 	order_step(change, transition);
 }
 
+/* order_done answers with an order that was changed since plan_open, and closes that. */
+static Datum
+order_done(FunctionCallInfo fcinfo, const Change *change)
+{
+	NullableDatum row = order_answer(&change->order.id);
+
+	plan_close();
+	return plan_return(fcinfo, row);
+}
+
 static Datum
 order_acted(FunctionCallInfo fcinfo, const char *action, Change *change)
 {
-	NullableDatum row;
-
 	plan_open();
 	order_act(FCARG(0), action, change);
-	row = order_answer(&change->order.id);
-	plan_close();
-	return plan_return(fcinfo, row);
+	return order_done(fcinfo, change);
 }
 
 /* charges_changed writes what an order's charges sum to. */
@@ -829,17 +850,14 @@ PG_FUNCTION_INFO_V1(order_accept);
 Datum
 order_accept(PG_FUNCTION_ARGS)
 {
-	Change		  change = {.version = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1), .terms = FCARG(2)};
-	Policy		  policy;
-	NullableDatum row;
+	Change change = {.version = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1), .terms = FCARG(2)};
+	Policy policy;
 
 	plan_open();
 	order_act(FCARG(0), "accept", &change);
 	policy_load(&change.order.vendor_id, &policy);
 	order_confirm_alone(&policy, &change.order, VALUE(change.order.paid));
-	row = order_answer(&change.order.id);
-	plan_close();
-	return plan_return(fcinfo, row);
+	return order_done(fcinfo, &change);
 }
 
 /* work_accept takes the stock that the offer was about, at the prices of the offer. */
@@ -1288,6 +1306,25 @@ order_charge_add(PG_FUNCTION_ARGS)
 
 static const char *const extend_fields[] = {"item_id", "end_at", NULL};
 
+/*
+ * extension_waits tells whether the caller must ask the vendor: a customer whose
+ * vendor wants that, or who has something that is overdue, since an extension
+ * would undo its late fee.
+ */
+static bool
+extension_waits(NullableDatum id)
+{
+	Order  order;
+	Policy policy;
+
+	request_required(id, "order_id");
+	order_lock(DatumGetUUIDP(id.value), &order);
+	if (actor_serves(actor_current(), &order.vendor_id) || transition_find("ask", order.status) == NULL)
+		return false;
+	policy_load(&order.vendor_id, &policy);
+	return policy.asks_extension || plan_run(&order_overdue, id) > 0;
+}
+
 /* order_extend(order_id uuid, end_at timestamptz, items order_extend_request) */
 PG_FUNCTION_INFO_V1(order_extend);
 Datum
@@ -1295,7 +1332,19 @@ order_extend(PG_FUNCTION_ARGS)
 {
 	Change change = {.at = PG_ARGISNULL(1) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(1), .items = FCARG(2)};
 
-	return order_acted(fcinfo, "extend", &change);
+	plan_open();
+	order_act(FCARG(0), extension_waits(FCARG(0)) ? "ask" : "extend", &change);
+	return order_done(fcinfo, &change);
+}
+
+/* order_extension_drop(order_id uuid, reason text) */
+PG_FUNCTION_INFO_V1(order_extension_drop);
+Datum
+order_extension_drop(PG_FUNCTION_ARGS)
+{
+	Change change = {.note = request_text(FCARG(1), "reason", 1000)};
+
+	return order_acted(fcinfo, "drop", &change);
 }
 
 /* line_stay makes a line end later, and says why it cannot. */
@@ -1313,10 +1362,11 @@ line_stay(OrderLine *line, TimestampTz end, char *field)
 	line->period = period_check(line->period.start, end, field);
 }
 
-/* work_extend: what is back of a line has had its time; what is not gets more, and a price for all of it. */
+/* extend_items: what is back of a line has had its time; what is not gets more, and a price for all of it. */
 static void
-work_extend(Change *change)
+extend_items(void *arg)
 {
+	Change	   *change = arg;
 	Order	   *order = &change->order;
 	Datum		before = order->total;
 	OrderLine  *lines;
@@ -1371,6 +1421,56 @@ work_extend(Change *change)
 	else
 		change_tell(change, "end_at", TimestampTzGetDatum(change->at), false, TIMESTAMPTZOID);
 	change_tell(change, "difference", DirectFunctionCall2(numeric_sub, order->total, before), false, NUMERICOID);
+}
+
+static void
+extension_set(Change *change, NullableDatum extension)
+{
+	plan_run(&order_set_extension, VALUE(UUIDPGetDatum(&change->order.id)),
+			 VALUE(UUIDPGetDatum(&change->order.vendor_id)), extension);
+}
+
+/* work_extend extends what is named, or grants what was asked for. */
+static void
+work_extend(Change *change)
+{
+	bool asked = plan_run(&order_extension, VALUE(UUIDPGetDatum(&change->order.id))) > 0;
+
+	if (asked && change->by_vendor && change->at == DT_NOBEGIN && change->items.isnull)
+	{
+		change->at = plan_value(0, 1).isnull ? DT_NOBEGIN : DatumGetTimestampTz(plan_datum(0, 1));
+		change->items = plan_value(0, 2);
+	}
+	extend_items(change);
+	if (asked)
+		extension_set(change, NULLVALUE);
+}
+
+/*
+ * work_ask_extension keeps what the customer wants, after an extension that is
+ * undone: so it is refused what cannot be, and told what it would cost. Nothing
+ * is held for it; whoever grants it looks again.
+ */
+static void
+work_ask_extension(Change *change)
+{
+	Order	   order = change->order;
+	ErrorData *error = plan_try(extend_items, change, false);
+
+	if (error != NULL)
+		ReThrowError(error);
+	change->order = order;
+	extension_set(change, VALUE(DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("%s}", change->data.data)))));
+}
+
+static void
+work_drop_extension(Change *change)
+{
+	if (plan_run(&order_extension, VALUE(UUIDPGetDatum(&change->order.id))) == 0)
+		rental_raise(invalid_state, errmsg("nothing was asked to be kept longer"));
+	extension_set(change, NULLVALUE);
+	change_tell(change, "reason", change->note ? CStringGetTextDatum(change->note) : (Datum) 0, change->note == NULL,
+				TEXTOID);
 }
 
 /* Changing the items */

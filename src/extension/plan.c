@@ -8,12 +8,14 @@
  */
 #include "plan.h"
 
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 
 void
 plan_open(void)
@@ -153,4 +155,38 @@ plan_return(FunctionCallInfo fcinfo, NullableDatum kept)
 {
 	fcinfo->isnull = kept.isnull;
 	return kept.value;
+}
+
+/*
+ * plan_try does some work in a subtransaction, which is undone if it fails or
+ * is not to be kept, and returns the error it failed with, or NULL. Rows that
+ * were read in what is undone are gone.
+ */
+ErrorData *
+plan_try(void (*work)(void *arg), void *arg, bool keep)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		work(arg);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (keep && error == NULL)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
 }

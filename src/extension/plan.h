@@ -73,5 +73,6 @@ extern Datum		 plan_datum(uint64 row, int column);
 extern NullableDatum plan_keep(uint64 row, int column);
 extern char			*plan_text(uint64 row, int column);
 extern Datum		 plan_return(FunctionCallInfo fcinfo, NullableDatum kept);
+extern ErrorData	*plan_try(void (*work)(void *arg), void *arg, bool keep);
 
 #endif /* RENTAL_PLAN_H */

@@ -22,7 +22,7 @@
 #define CANCELLATION_MOST_HOURS 8784
 
 LOOKUP(policy_of, "order_policies", NULL, "confirmation", "payment", "early_return", "delivers", "quote_days",
-	   "delivery_fee", "cancellation", "terms_version");
+	   "delivery_fee", "cancellation", "terms_version", "extension");
 PLAN(policy_row, "SELECT v FROM rental.order_policy_view v WHERE v.vendor_id = $1", UUIDOID);
 PLAN(vendor_currency, "SELECT currency FROM rental.vendors WHERE id = $1", UUIDOID);
 PLAN(terms_insert,
@@ -33,10 +33,10 @@ PLAN(terms_of, "SELECT terms FROM rental.order_terms WHERE vendor_id = $1 AND ve
 PLAN(
 	policy_upsert,
 	"INSERT INTO rental.order_policies AS p (vendor_id, confirmation, payment, cancellation, early_return, quote_days, delivers, "
-	"delivery_fee, terms_version, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (vendor_id) DO UPDATE SET "
-	"confirmation = $2, payment = $3, cancellation = $4, early_return = $5, quote_days = $6, delivers = $7, delivery_fee = $8, "
-	"terms_version = $9, updated_at = $10",
-	UUIDOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, INT4OID, BOOLOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID);
+	"delivery_fee, terms_version, updated_at, extension) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (vendor_id) DO UPDATE "
+	"SET confirmation = $2, payment = $3, cancellation = $4, early_return = $5, quote_days = $6, delivers = $7, delivery_fee = $8, "
+	"terms_version = $9, updated_at = $10, extension = $11",
+	UUIDOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, INT4OID, BOOLOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID, TEXTOID);
 PLAN(
 	contract_insert,
 	"INSERT INTO rental.order_contracts (vendor_id, order_id, terms_version, signature, accepted_by, client_address, accepted_at) "
@@ -59,7 +59,7 @@ text_or_null(const char *text)
 void
 policy_load(const pg_uuid_t *vendor_id, Policy *policy)
 {
-	NullableDatum values[8];
+	NullableDatum values[9];
 
 	memset(policy, 0, sizeof(*policy));
 	policy->quote_days = 14;
@@ -76,6 +76,7 @@ policy_load(const pg_uuid_t *vendor_id, Policy *policy)
 	if (policy->cancellation != NULL && JB_ROOT_COUNT(policy->cancellation) == 0)
 		policy->cancellation = NULL;
 	policy->terms_version = values[7].isnull ? NULL : TextDatumGetCString(values[7].value);
+	policy->asks_extension = strcmp(TextDatumGetCString(values[8].value), "manual") == 0;
 }
 
 PG_FUNCTION_INFO_V1(order_policy_get);
@@ -151,7 +152,8 @@ terms_arg(NullableDatum vendor_id, NullableDatum version_arg, NullableDatum term
 
 /*
  * order_policy_set(vendor_id uuid, confirmation text, payment text, cancellation order_cancellation,
- * early_return text, quote_days integer, delivers boolean, delivery_fee numeric, terms_version text, terms text)
+ * early_return text, quote_days integer, delivers boolean, delivery_fee numeric, terms_version text, terms text,
+ * extension text)
  */
 PG_FUNCTION_INFO_V1(order_policy_set);
 Datum
@@ -174,13 +176,15 @@ order_policy_set(PG_FUNCTION_ARGS)
 	word_arg(FCARG(1), "confirmation", (const char *[]){"manual", "auto", NULL});
 	word_arg(FCARG(2), "payment", (const char *[]){"none", "before_confirmation", NULL});
 	word_arg(FCARG(4), "early_return", (const char *[]){"none", "prorate", NULL});
+	word_arg(FCARG(10), "extension", (const char *[]){"auto", "manual", NULL});
 	cancellation_check(PG_GETARG_JSONB_P(3));
 	if (PG_GETARG_INT32(5) < 1 || PG_GETARG_INT32(5) > 365)
 		rental_raise(invalid_value, errmsg("quote_days must be between 1 and 365"), errfield("quote_days"));
 	amount_check(PG_GETARG_DATUM(7), currency, "delivery_fee");
 	version = terms_arg(FCARG(0), FCARG(8), FCARG(9));
 	plan_run(&policy_upsert, FCARG(0), FCARG(1), FCARG(2), FCARG(3), FCARG(4), FCARG(5), FCARG(6),
-			 VALUE(amount_round(PG_GETARG_DATUM(7), currency)), version, VALUE(TimestampTzGetDatum(rental_now())));
+			 VALUE(amount_round(PG_GETARG_DATUM(7), currency)), version, VALUE(TimestampTzGetDatum(rental_now())),
+			 FCARG(10));
 	plan_run(&policy_row, FCARG(0));
 	row = plan_keep(0, 1);
 	plan_close();

@@ -14,6 +14,7 @@ typedef struct Policy
 	bool		pay_first;
 	bool		prorates;
 	bool		delivers;
+	bool		asks_extension; /* the vendor decides whether something stays out longer */
 	int32		quote_days;
 	Datum		delivery_fee;
 	Jsonb	   *cancellation;  /* NULL: no steps */

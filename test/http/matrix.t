@@ -26,7 +26,7 @@
 #
 # Then every reading endpoint is called by everybody who may, and every writing one by one of them with objects made for it
 # (%fresh), so that lines do not depend on each other. Options: product=serial or kit (its {product_id} is such a one),
-# order=draft, quoted, confirmed, active, returned, assigned or swappable (the state that its order must have), also=422 (another status of a refusal),
+# order=draft, quoted, confirmed, asked, active, returned, assigned or swappable (the state that its order must have), also=422 (another status of a refusal),
 # image (the body is one), passing (somebody who joined just for it), product=member (its {user_id} is of the team) or cart (its {item_id} is in a cart), except=team (which may do it with anybody's ids: a vendor takes orders for any customer), empty (a list by somebody
 # else's id is empty rather than refused), stream (the answer does not end).
 #
@@ -147,6 +147,7 @@ POST    /api/orders/orders/{order_id}/reject/                           team
 POST    /api/orders/orders/{order_id}/dispatch/                         team     {}                                             order=confirmed
 POST    /api/orders/orders/{order_id}/return/                           team     {}                                             order=active
 POST    /api/orders/orders/{order_id}/extend/                           party    {"end_at":"<later_at>"}                        order=active
+DELETE  /api/orders/orders/{order_id}/extension/                        party    {}                                             order=asked
 POST    /api/orders/orders/{order_id}/close/                            team     {}                                             order=returned
 POST    /api/orders/orders/{order_id}/items/                            party    {"product_id":"<product_id>","quantity":1,"start_at":"<start_at>","end_at":"<end_at>"}  order=draft
 PATCH   /api/orders/orders/{order_id}/items/{item_id}/                  party    {"quantity":1}                                 order=draft
@@ -426,9 +427,14 @@ sub order
 		push @{ $body->{items} }, { %{ $body->{items}[0] }, start_at => at(32), end_at => at(33) };
 	}
 	my $order = made(call('POST', '/api/orders/orders/', as => $login{customer_a}, body => $body));
-	my @steps = { pending => [], draft => [], quoted => ['quote'], confirmed => ['confirm'], active => [qw(confirm dispatch)], returned => [qw(confirm dispatch return)], assigned => ['confirm'], swappable => [qw(confirm units)] }->{$state}
+	my @steps = { pending => [], draft => [], quoted => ['quote'], confirmed => ['confirm'], asked => ['confirm'], active => [qw(confirm dispatch)], returned => [qw(confirm dispatch return)], assigned => ['confirm'], swappable => [qw(confirm units)] }->{$state}
 	  or die "no such state: $state";
 	made(call('POST', "/api/orders/orders/$order->{id}/$_/", as => $login{owner_a})) for @{ $steps[0] };
+	return $order->{id} if $state ne 'asked';
+	my $policy = "/api/users/vendors/$id{a}{vendor_id}/order-policy/";
+	made(call('PUT', $policy, as => $login{owner_a}, body => { extension => 'manual' }));
+	made(call('POST', "/api/orders/orders/$order->{id}/extend/", as => $login{customer_a}, body => { end_at => at(33) }));
+	made(call('PUT', $policy, as => $login{owner_a}, body => {}));
 	return $order->{id};
 }
 

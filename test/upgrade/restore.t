@@ -109,7 +109,7 @@ BEGIN
 	PERFORM rental.tax_rate_create('VAT', 20, vendor_id => vendor), rental.coupon_create('TEN', percent => 10, vendor_id => vendor);
 	PERFORM rental.customer_group_join((rental.customer_group_create('Friends', 5, vendor_id => vendor)).id, customer);
 	PERFORM rental.price_settings_set(waiver_percent => 3, vendor_id => vendor);
-	PERFORM rental.order_policy_set(vendor, terms_version => '1', terms => 'Handle with care');
+	PERFORM rental.order_policy_set(vendor, terms_version => '1', terms => 'Handle with care', extension => 'manual');
 	FOR i IN 1..2 LOOP
 		placed := (rental.order_place(lines, customer_id => customer, draft => true, terms => '{"version": "1"}', coupon => 'TEN', damage_waiver => true)).id;
 		PERFORM rental.order_quote(placed), rental.order_accept(placed), rental.order_confirm(placed);
@@ -119,6 +119,7 @@ BEGIN
 	PERFORM rental.order_return(placed, items => jsonb_build_array(jsonb_build_object('item_id', line, 'condition', 'damaged', 'quantity', 1)));
 	PERFORM rental.order_charge_add(placed, 3, 'cleaning');
 	PERFORM rental.act_as(customer, 'customer');
+	PERFORM rental.order_extend((SELECT min(order_id::text)::uuid FROM rental.order_items WHERE product_id = tables), '2030-04-06T00:00:00Z');
 	PERFORM rental.cart_add(tables, 1, '2030-07-01T00:00:00Z', '2030-07-02T00:00:00Z');
 END $$;
 SQL
@@ -149,6 +150,7 @@ is(sql($from, "SELECT count(*) FROM rental.ledger_verify()"), 0, 'the books to b
 is(sql($from, "SELECT string_agg(t, ', ') FROM unnest('{billing_plans,billing_settings,customer_taxes,product_tax_classes,gateway_settings,gateway_requests,invoice_taxes,ledger_entries,payment_events,payouts,payout_postings,price_rules,tax_rates,coupons,coupon_uses,customer_group_members,price_settings,order_terms,order_policies,
 	order_quotes,order_contracts,order_history,order_charges,cart_items}'::text[]) t WHERE query_to_xml(format('SELECT FROM rental.%I', t), true, true, '')::text !~ '<row'"), '',
 	'there are rows of prices, orders and a cart');
+is(sql($from, "SELECT count(*) FROM rental.orders WHERE extension IS NOT NULL AND waiver > 0"), 1, 'one with a waiver, and a wish to keep it longer');
 cmp_ok(sql($from, "SELECT count(*) FROM rental.shortages"), '>', 0, 'there is a shortage');
 is(sql($from, "SELECT count(*) FROM rental.stock_verify()"), 0, 'the database to be dumped is sound');
 cmp_ok(sql($from, "SELECT count(DISTINCT table_name) FROM rental.audit WHERE action = 'insert'"), '>=', 10, 'the audit trail has rows of most tables');
