@@ -96,6 +96,29 @@ SELECT blackout_create(:'t', '2026-09-02Z', '2026-09-04Z', unit_id => :'t2');
 SELECT unit_retire(:'t2', '2026-09-02Z');
 SELECT unit_retire(:'t2', '2026-09-02Z', force => true);
 SELECT code, in_service_to FROM unit_retire(:'t2', '2026-09-03Z');
+-- one that is out is exchanged from now on: the other need not have been free before, and the first is free; what is back stays as it was
+SELECT id AS x FROM product_create('Exchanged', vendor_id => :v, tracking => 'serialised', day_rate => 30) \gset
+SELECT id AS x1 FROM unit_create(:'x', 'X1') \gset
+SELECT id AS x2 FROM unit_create(:'x', 'X2') \gset
+SELECT "order" AS o7 FROM pg_temp.place(:'x', 1, '2026-10-01T00:00:00Z', '2026-10-09T00:00:00Z', jsonb_build_object('unit_ids', jsonb_build_array(:'x1'))) \gset
+SELECT "order" AS o8 FROM pg_temp.place(:'x', 1, '2026-10-01T00:00:00Z', '2026-10-03T00:00:00Z', jsonb_build_object('unit_ids', jsonb_build_array(:'x2'))) \gset
+SELECT status FROM order_confirm(:'o7');
+SELECT status FROM order_confirm(:'o8');
+SET rental.clock = '2026-10-01 00:00Z';
+SELECT status FROM order_dispatch(:'o7');
+SELECT status FROM order_dispatch(:'o8');
+SET rental.clock = '2026-10-02 00:00Z';
+SELECT order_swap_unit(:'o7', :'x1', :'x2');
+SET rental.clock = '2026-10-04 00:00Z';
+SELECT status FROM order_return(:'o8');
+SELECT order_swap_unit(:'o8', :'x2', :'x1');
+SELECT status, (SELECT array_agg(i.units) FROM unnest(items) i) AS units FROM order_swap_unit(:'o7', :'x1', :'x2');
+SELECT u.code, a.blocked FROM unit_assignments a JOIN units u ON u.id = a.unit_id WHERE u.product_id = :'x' ORDER BY 1, 2;
+SELECT reason FROM blackout_create(:'x', '2026-10-04Z', '2026-10-20Z', unit_id => :'x1', reason => 'broke');
+SELECT status FROM order_return(:'o7');
+SELECT kind, data = jsonb_build_object('from', :'x1', 'to', :'x2') AS tells FROM order_events WHERE order_id = :'o7' AND kind = 'unit_swapped';
+SELECT * FROM stock_verify();
+SET rental.clock = '2026-06-01 09:00Z';
 -- a kit takes its components
 SELECT id AS k FROM product_create('Picnic', vendor_id => :v, tracking => 'kit', day_rate => 20) \gset
 SELECT id AS a FROM product_create('Table', vendor_id => :v, day_rate => 5, buffer_after => '1 day') \gset

@@ -438,7 +438,7 @@ COMMENT ON FUNCTION order_assign_units(uuid) IS
 CREATE FUNCTION order_swap_unit(order_id uuid, from_unit_id uuid, unit_id uuid) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_swap_unit(uuid, uuid, uuid) IS
-	'Gives an order another unit in place of one of its own. Errors: not_found, forbidden, insufficient_stock, conflict.';
+	'Gives an order another unit in place of one of its own, also of one that is out: then from now on, and the other is free. The history tells when (unit_swapped). Errors: not_found, forbidden, insufficient_stock, conflict.';
 CREATE FUNCTION stock_expire_holds() RETURNS bigint
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION stock_expire_holds() IS 'Job: ends up to 1000 pending orders whose hold has expired, and offers that nobody accepted in time, and returns how many. Stock is free without it, too.';

@@ -63,12 +63,15 @@ PLAN(
 PLAN(unit_blacked_out, "SELECT FROM rental.blackouts WHERE unit_id = $1 AND period && $2", UUIDOID, TSTZRANGEOID);
 PLAN(blackout_row, "SELECT v, v.vendor_id FROM rental.blackout_view v WHERE v.id = $1", UUIDOID);
 PLAN(blackout_delete_plan, "DELETE FROM rental.blackouts WHERE id = $1", UUIDOID);
+/* What a unit $2 that is exchanged at $4 was still to serve: all of its time, or the rest of it if it is out */
+#define EXCHANGED "CASE WHEN r.state = 'out' AND a.blocked @> $4 THEN tstzrange($4, upper(a.blocked)) ELSE a.blocked END"
 PLAN(
 	unit_busy,
 	"SELECT FROM rental.order_items i JOIN rental.reservations r ON r.order_item_id = i.id AND r.vendor_id = i.vendor_id "
 	"JOIN rental.unit_assignments a ON a.reservation_id = r.id AND a.vendor_id = r.vendor_id AND a.unit_id = $2 "
-	"JOIN rental.unit_assignments o ON o.unit_id = $3 AND o.vendor_id = a.vendor_id AND o.blocked && a.blocked WHERE i.order_id = $1",
-	UUIDOID, UUIDOID, UUIDOID);
+	"JOIN rental.unit_assignments o ON o.unit_id = $3 AND o.vendor_id = a.vendor_id AND o.blocked && " EXCHANGED
+	" WHERE i.order_id = $1 AND r.state <> 'released'",
+	UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID);
 PLAN(
 	assignment_place,
 	"SELECT EXISTS (SELECT FROM rental.unit_place p WHERE p.unit_id = $1 AND p.vendor_id = $2 AND p.product_id = r.product_id "
@@ -113,9 +116,10 @@ PLAN(
 	UUIDOID);
 PLAN(
 	assignment_swap,
-	"UPDATE rental.unit_assignments a SET unit_id = $3 FROM rental.reservations r, rental.order_items i "
-	"WHERE i.order_id = $1 AND r.order_item_id = i.id AND a.reservation_id = r.id AND a.unit_id = $2 RETURNING a.blocked",
-	UUIDOID, UUIDOID, UUIDOID);
+	"UPDATE rental.unit_assignments a SET unit_id = $3, blocked = " EXCHANGED
+	" FROM rental.reservations r, rental.order_items i "
+	"WHERE i.order_id = $1 AND r.order_item_id = i.id AND a.reservation_id = r.id AND a.unit_id = $2 AND r.state <> 'released'",
+	UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID);
 PLAN(assignments_end,
 	 "DELETE FROM rental.unit_assignments a USING rental.reservations r, rental.order_items i "
 	 "WHERE i.order_id = $1 AND r.order_item_id = i.id AND a.reservation_id = r.id AND lower(a.blocked) >= $2",
@@ -712,20 +716,21 @@ units_lose(Datum item_id, NullableDatum product_id, int quantity, TimestampTz at
 	}
 }
 
-/* units_swap gives an order another unit in place of one of its own. */
+/* units_swap gives an order another unit in place of one of its own; of one that is out, from now on. */
 void
 units_swap(const pg_uuid_t *vendor_id, const pg_uuid_t *order_id, NullableDatum from, NullableDatum to)
 {
-	pg_uuid_t both[2] = {*DatumGetUUIDP(from.value), *DatumGetUUIDP(to.value)};
-	int		  i;
+	pg_uuid_t	  both[2] = {*DatumGetUUIDP(from.value), *DatumGetUUIDP(to.value)};
+	NullableDatum now = VALUE(TimestampTzGetDatum(rental_now()));
+	int			  i;
 
 	qsort(both, 2, sizeof(pg_uuid_t), units_compare);
 	for (i = 0; i < 2; i++)
 		if (plan_run(&unit_lock, VALUE(UUIDPGetDatum(&both[i])), VALUE(UUIDPGetDatum(vendor_id))) == 0)
 			rental_raise(not_found, errmsg("no such unit"), errfield("unit_id"));
-	if (plan_run(&unit_busy, VALUE(UUIDPGetDatum(order_id)), from, to) > 0)
+	if (plan_run(&unit_busy, VALUE(UUIDPGetDatum(order_id)), from, to, now) > 0)
 		rental_raise(insufficient_stock, errmsg("the other unit is not free then"), errfield("unit_id"));
-	if (plan_run(&assignment_swap, VALUE(UUIDPGetDatum(order_id)), from, to) == 0)
+	if (plan_run(&assignment_swap, VALUE(UUIDPGetDatum(order_id)), from, to, now) == 0)
 		rental_raise(not_found, errmsg("the unit is not assigned to this order"), errfield("from_unit_id"));
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# Keeping something longer over HTTP where the vendor is asked first.
+# Orders whose pieces are out, over HTTP: staying out longer where the vendor is asked first, the exchange of a unit, an early return.
 use strict;
 use warnings;
 use RentalTest;
@@ -33,6 +33,38 @@ expect(call('POST', "${path}extend/", as => $customer, body => { items => [ { it
 is(expect(call('DELETE', "${path}extension/", as => $vendor, body => { reason => 'promised' }), 200, 'is declined')->{extension}, undef, 'and gone');
 is_deeply([ map { $_->{kind} } @{ expect(call('GET', "${path}events/", as => $customer), 200, 'all of it')->{results} } ],
 	[ qw(placed confirmed extension_asked extended extension_asked extension_dropped) ], 'is in the history');
+
+# A unit that breaks while it is out is exchanged
+
+my $serial = product($vendor, undef, tracking => 'serialised');
+my %unit = map { $_ => expect(call('POST', "/api/catalog/products/$serial->{id}/units/", as => $vendor, body => { code => $_ }), 201, "unit $_")->{id} } qw(A B);
+sub out
+{
+	my ($what, %fields) = @_;
+	my $made = expect(call('POST', '/api/orders/orders/', as => $vendor, body => { %{ order_body($what, start_at => at(-2), end_at => at(6), %fields) }, customer_id => $customer->{user}{id} }), 201, 'an order');
+	expect(call('POST', "/api/orders/orders/$made->{id}/$_/", as => $vendor), 200, $_) for qw(confirm dispatch);
+	return $made;
+}
+my $broken = out($serial, unit_ids => [ $unit{A} ]);
+my $swap = "/api/orders/orders/$broken->{id}/units/swap/";
+refused(call('POST', $swap, as => $customer, body => { from_unit_id => $unit{A}, unit_id => $unit{B} }), snapshot(), 403, 'forbidden', undef, 'a customer exchanges no unit');
+is_deeply(expect(call('POST', $swap, as => $vendor, body => { from_unit_id => $unit{A}, unit_id => $unit{B} }), 200, 'the vendor does')->{items}[0]{units}, ['B'], 'and the other is out');
+refused(call('POST', $swap, as => $vendor, body => { from_unit_id => $unit{A}, unit_id => $unit{B} }), snapshot(), 404, 'not_found', 'from_unit_id', 'once');
+expect(call('POST', "/api/catalog/products/$serial->{id}/blackouts/", as => $vendor, body => { start_at => at(1), end_at => at(5), unit_id => $unit{A}, reason => 'broken' }), 201, 'the first can be repaired');
+is(expect(call('POST', "/api/orders/orders/$broken->{id}/return/", as => $vendor, body => { items => [ { item_id => $broken->{items}[0]{id}, unit_ids => [ $unit{B} ] } ] }), 200, 'the other comes back')->{status},
+	'returned', 'and ends it');
+
+# Back early: by the vendor's policy
+
+for my $case ([ 'none', '0.00' ], [ 'prorate', '-80.00' ])
+{
+	my ($early, $charges) = @$case;
+	expect(call('PUT', $policy, as => $vendor, body => { early_return => $early }), 200, "early returns: $early");
+	my $short = out(product($vendor, 3), quantity => 2, start_at => at(-4), end_at => at(4));
+	is(expect(call('POST', "/api/orders/orders/$short->{id}/return/", as => $vendor, body => { returned_at => at(0, 0) }), 200, 'four days early')->{charges}, $charges, "is charged $charges");
+	my @charges = @{ expect(call('GET', "/api/orders/orders/$short->{id}/charges/", as => $customer), 200, 'which is listed')->{results} };
+	is_deeply([ map { "$_->{kind} $_->{quantity} $_->{amount}" } @charges ], $early eq 'none' ? [] : [ "early_return 2 $charges" ], 'so');
+}
 is(sql("SELECT count(*) FROM rental.stock_verify()"), 0, 'the stock is sound');
 
 done_testing();
