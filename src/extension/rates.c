@@ -121,23 +121,6 @@ PLAN(
 
 /* Checks */
 
-/* check_percent refuses what is not within bounds, or finer than four decimals. */
-static void
-check_percent(NullableDatum percent, const char *field, int least, int most)
-{
-	if (percent.isnull)
-		return;
-	if (numeric_is_nan(DatumGetNumeric(percent.value)) ||
-		DatumGetBool(
-			DirectFunctionCall2(numeric_lt, percent.value, DirectFunctionCall1(int4_numeric, Int32GetDatum(least)))) ||
-		DatumGetBool(
-			DirectFunctionCall2(numeric_gt, percent.value, DirectFunctionCall1(int4_numeric, Int32GetDatum(most)))))
-		rental_raise(invalid_value, errmsg("%s must be between %d and %d", field, least, most), errfield(field));
-	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, percent.value,
-										  DirectFunctionCall2(numeric_round, percent.value, Int32GetDatum(4)))))
-		rental_raise(invalid_value, errmsg("%s has more than four decimals", field), errfield(field));
-}
-
 static void
 check_span(NullableDatum span, const char *field)
 {
@@ -289,7 +272,7 @@ check_factors(NullableDatum factors)
 	{
 		if (nulls[n])
 			rental_raise(invalid_value, errmsg("factors must not be null"), errfield("factors"));
-		check_percent(VALUE(items[n]), "factors", 0, 100);
+		request_percent(VALUE(items[n]), "factors", 0, 100);
 	}
 }
 
@@ -354,7 +337,7 @@ product_rate_set(PG_FUNCTION_ARGS)
 	if (leeway->month != 0 || leeway->day != 0 || leeway->time < 0 || leeway->time >= USECS_PER_DAY)
 		rental_raise(invalid_value, errmsg("leeway must be less than a day"), errfield("leeway"));
 	check_factors(FCARG(10));
-	check_percent(FCARG(11), "extra_percent", 0, 1000);
+	request_percent(FCARG(11), "extra_percent", 0, 1000);
 	check_span(FCARG(13), "shortest");
 	check_span(FCARG(14), "longest");
 	plan_open();
@@ -457,7 +440,7 @@ price_rule_create(PG_FUNCTION_ARGS)
 	request_required(FCARG(11), "priority");
 	if (PG_ARGISNULL(2) == PG_ARGISNULL(3))
 		rental_raise(missing_field, errmsg("give either percent or amount"), errfield("percent"));
-	check_percent(FCARG(2), "percent", -100, 1000);
+	request_percent(FCARG(2), "percent", -100, 1000);
 	if (is_season)
 	{
 		if (!PG_ARGISNULL(9) || !PG_ARGISNULL(10))
@@ -513,7 +496,7 @@ customer_group_create(PG_FUNCTION_ARGS)
 	NullableDatum	 id = VALUE(uuid7_datum());
 
 	request_required(FCARG(1), "percent");
-	check_percent(FCARG(1), "percent", 0, 100);
+	request_percent(FCARG(1), "percent", 0, 100);
 	plan_open();
 	plan_run(&group_insert, id, VALUE(UUIDPGetDatum(vendor_id)), VALUE(CStringGetTextDatum(name)), FCARG(1));
 	return answer(&group_row, id);
@@ -583,7 +566,7 @@ coupon_create(PG_FUNCTION_ARGS)
 	request_required(FCARG(5), "minimum");
 	if (PG_ARGISNULL(1) == PG_ARGISNULL(2))
 		rental_raise(missing_field, errmsg("give either percent or amount"), errfield("percent"));
-	check_percent(FCARG(1), "percent", 0, 100);
+	request_percent(FCARG(1), "percent", 0, 100);
 	for (i = 6; i <= 7; i++)
 		if (!PG_ARGISNULL(i) && PG_GETARG_INT32(i) < 1)
 			rental_raise(invalid_value, errmsg("a coupon is used at least once"),
@@ -665,7 +648,7 @@ tax_rate_create(PG_FUNCTION_ARGS)
 	request_required(FCARG(1), "percent");
 	request_required(FCARG(2), "is_inclusive");
 	request_required(FCARG(3), "is_default");
-	check_percent(FCARG(1), "percent", 0, 100);
+	request_percent(FCARG(1), "percent", 0, 100);
 	plan_open();
 	plan_run(&tax_insert, id, VALUE(UUIDPGetDatum(vendor_id)), VALUE(CStringGetTextDatum(name)), FCARG(1), FCARG(2),
 			 FCARG(3), VALUE(CStringGetTextDatum(class)), FCARG(6), FCARG(7), FCARG(8), FCARG(9));
@@ -742,8 +725,8 @@ price_settings_set(PG_FUNCTION_ARGS)
 	for (i = 0; i < lengthof(fields); i++)
 		request_required(FCARG(i), fields[i]);
 	request_word(deposit, "deposit", deposits);
-	check_percent(FCARG(1), "deposit_percent", 0, 100);
-	check_percent(FCARG(2), "waiver_percent", 0, 100);
+	request_percent(FCARG(1), "deposit_percent", 0, 100);
+	request_percent(FCARG(2), "waiver_percent", 0, 100);
 	check_span(FCARG(3), "late_free");
 	plan_open();
 	currency = currency_of(vendor_id);

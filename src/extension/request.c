@@ -390,6 +390,25 @@ request_pattern(NullableDatum search)
 	return VALUE(CStringGetTextDatum(pattern.data));
 }
 
+/* request_percent refuses a percentage that is not within bounds, or finer than four decimals; null is none. */
+void
+request_percent(NullableDatum value, const char *field, int least, int most)
+{
+	Datum lower = DirectFunctionCall1(int4_numeric, Int32GetDatum(least));
+	Datum upper = DirectFunctionCall1(int4_numeric, Int32GetDatum(most));
+
+	if (value.isnull)
+		return;
+	/* NaN is greater than all numbers */
+	if (DatumGetBool(DirectFunctionCall2(numeric_lt, value.value, lower)) ||
+		DatumGetBool(DirectFunctionCall2(numeric_gt, value.value, upper)) ||
+		DatumGetBool(DirectFunctionCall2(numeric_ne, value.value,
+										 DirectFunctionCall2(numeric_round, value.value, Int32GetDatum(4)))))
+		rental_raise(invalid_value,
+					 errmsg("%s is a percentage of %d to %d, with at most four decimals", field, least, most),
+					 errfield(field));
+}
+
 /* request_word refuses a word that is not among those given, the last of which is NULL. */
 void
 request_word(const char *word, const char *field, const char *const *words)

@@ -44,6 +44,7 @@ extern char			*request_text(NullableDatum value, const char *field, int most);
 extern char			*request_required_text(NullableDatum value, const char *field, int most);
 extern void			 request_required(NullableDatum value, const char *field);
 extern void			 request_country(NullableDatum value, const char *field);
+extern void			 request_percent(NullableDatum value, const char *field, int least, int most);
 extern void			 request_word(const char *word, const char *field, const char *const *words);
 extern char			*request_composed(const char *text);
 extern NullableDatum request_pattern(NullableDatum search);

@@ -64,7 +64,8 @@ PLAN(unit_blacked_out, "SELECT FROM rental.blackouts WHERE unit_id = $1 AND peri
 PLAN(blackout_row, "SELECT v, v.vendor_id FROM rental.blackout_view v WHERE v.id = $1", UUIDOID);
 PLAN(blackout_delete_plan, "DELETE FROM rental.blackouts WHERE id = $1", UUIDOID);
 /* What a unit $2 that is exchanged at $4 was still to serve: all of its time, or the rest of it if it is out */
-#define EXCHANGED "CASE WHEN r.state = 'out' AND a.blocked @> $4 THEN tstzrange($4, upper(a.blocked)) ELSE a.blocked END"
+#define EXCHANGED \
+	"CASE WHEN r.state = 'out' AND a.blocked @> $4 THEN tstzrange($4, upper(a.blocked)) ELSE a.blocked END"
 PLAN(
 	unit_busy,
 	"SELECT FROM rental.order_items i JOIN rental.reservations r ON r.order_item_id = i.id AND r.vendor_id = i.vendor_id "

@@ -206,19 +206,6 @@ text_given(NullableDatum value, const char *field, int most, bool may_be_empty)
 }
 
 static void
-percent_check(NullableDatum value, const char *field)
-{
-	Datum hundred = DirectFunctionCall1(int4_numeric, Int32GetDatum(100));
-	Datum zero = DirectFunctionCall1(int4_numeric, Int32GetDatum(0));
-
-	if (!value.isnull && (DatumGetBool(DirectFunctionCall2(numeric_lt, value.value, zero)) ||
-						  DatumGetBool(DirectFunctionCall2(numeric_gt, value.value, hundred)) ||
-						  DatumGetInt32(DirectFunctionCall1(numeric_scale, value.value)) > 4))
-		rental_raise(invalid_value, errmsg("%s is a percentage of 0 to 100, with at most four decimals", field),
-					 errfield(field));
-}
-
-static void
 span_check(NullableDatum value, const char *field, int64 least)
 {
 	Interval *span;
@@ -265,8 +252,8 @@ settings_check(FunctionCallInfo fcinfo)
 	currency_check(FCARG(ARG_CURRENCY));
 	if (!PG_ARGISNULL(ARG_TIME_ZONE))
 		period_zone(TextDatumGetCString(PG_GETARG_DATUM(ARG_TIME_ZONE)));
-	percent_check(FCARG(ARG_DEFAULT_TAX), "default_tax");
-	percent_check(FCARG(ARG_COMMISSION), "commission");
+	request_percent(FCARG(ARG_DEFAULT_TAX), "default_tax", 0, 100);
+	request_percent(FCARG(ARG_COMMISSION), "commission", 0, 100);
 	if (!PG_ARGISNULL(ARG_OPENING_HOURS))
 		DirectFunctionCall1(opening_hours_check, PG_GETARG_DATUM(ARG_OPENING_HOURS));
 	span_check(FCARG(ARG_MINIMUM_NOTICE), "minimum_notice", 0);
