@@ -136,6 +136,12 @@ slot_free(TupleTableSlot *slot)
 	return DatumGetTimelineP(column(slot, COL_FREE));
 }
 
+static Timeline *
+slot_free_copy(TupleTableSlot *slot)
+{
+	return (Timeline *) PG_DETOAST_DATUM_COPY(column(slot, COL_FREE));
+}
+
 static bool
 slot_is_head(TupleTableSlot *slot)
 {
@@ -219,12 +225,6 @@ chunk_reader_close(ChunkReader *reader)
 {
 	chunks_close(reader);
 	pfree(reader);
-}
-
-static Timeline *
-slot_free_copy(TupleTableSlot *slot)
-{
-	return (Timeline *) PG_DETOAST_DATUM_COPY(column(slot, COL_FREE));
 }
 
 /*
@@ -603,7 +603,7 @@ make_chunks(Chunks *chunks, const StockKey *key, const Period *period)
 	if (!lock_row(chunks, key, DT_NOBEGIN))
 		not_kept(key);
 	check_vendor(chunks, key);
-	head = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks->slot, COL_FREE));
+	head = slot_free_copy(chunks->slot);
 	capacity = timeline_view(head);
 	/* whoever changes the capacity with an older snapshot must notice the new chunk */
 	update_row(chunks, key, &((Period){DT_NOBEGIN, DT_NOBEGIN}), DT_NOEND, head);
@@ -857,7 +857,7 @@ chunk_set_capacity(const StockKey *key, const Timeline *capacity, PieceJudge jud
 		insert_row(&chunks, key, &nowhere, DT_NOEND, capacity);
 	else
 	{
-		Timeline *head = (Timeline *) PG_DETOAST_DATUM_COPY(column(chunks.slot, COL_FREE));
+		Timeline *head = slot_free_copy(chunks.slot);
 
 		old = timeline_view(head);
 		difference = timeline_view(timeline_difference(&view, &old));

@@ -630,25 +630,13 @@ only_payment_state(TupleDesc desc, HeapTuple old, HeapTuple new)
 
 PLAN(invoice_status, "SELECT status FROM rental.invoices WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
 
-static Datum
-column_of(TriggerData *trigger, HeapTuple row, const char *name)
-{
-	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
-	bool	  isnull;
-	Datum	  value = heap_getattr(row, SPI_fnumber(desc, name), desc, &isnull);
-
-	if (isnull)
-		elog(ERROR, "unexpected null in column %s", name);
-	return value;
-}
-
 /* parent_is_issued looks at the invoice that a line or a tax belongs to. */
 static bool
 parent_is_issued(TriggerData *trigger, HeapTuple row)
 {
 	PlanRights rights = plan_open_trusted();
-	bool	   issued = plan_run(&invoice_status, VALUE(column_of(trigger, row, "invoice_id")),
-								 VALUE(column_of(trigger, row, "vendor_id"))) > 0 &&
+	bool	   issued = plan_run(&invoice_status, VALUE(row_column(trigger, row, "invoice_id")),
+								 VALUE(row_column(trigger, row, "vendor_id"))) > 0 &&
 				  strcmp(plan_text(0, 1), "draft") != 0;
 
 	plan_close_trusted(rights);
@@ -671,7 +659,7 @@ invoice_guard(PG_FUNCTION_ARGS)
 	new = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : NULL;
 	if (strcmp(trigger->tg_trigger->tgargs[0], "id") == 0)
 		refused =
-			strcmp(TextDatumGetCString(column_of(trigger, trigger->tg_trigtuple, "status")), "draft") != 0 &&
+			strcmp(TextDatumGetCString(row_column(trigger, trigger->tg_trigtuple, "status")), "draft") != 0 &&
 			(new == NULL || !only_payment_state(RelationGetDescr(trigger->tg_relation), trigger->tg_trigtuple, new));
 	else if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event) && audit_is_restoring())
 		refused = false;

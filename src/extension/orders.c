@@ -624,8 +624,7 @@ order_lock_seen(NullableDatum id, Order *order)
 void
 order_lock_own(NullableDatum id, Order *order)
 {
-	request_required(id, "order_id");
-	order_lock(DatumGetUUIDP(id.value), order);
+	order_lock_seen(id, order);
 	actor_require_vendor(&order->vendor_id);
 }
 
@@ -1317,8 +1316,7 @@ extension_waits(NullableDatum id)
 	Order  order;
 	Policy policy;
 
-	request_required(id, "order_id");
-	order_lock(DatumGetUUIDP(id.value), &order);
+	order_lock_seen(id, &order);
 	if (actor_serves(actor_current(), &order.vendor_id) || transition_find("ask", order.status) == NULL)
 		return false;
 	policy_load(&order.vendor_id, &policy);
@@ -1691,18 +1689,6 @@ order_transitions(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();
-}
-
-static Datum
-row_column(TriggerData *trigger, HeapTuple row, const char *name)
-{
-	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
-	bool	  isnull;
-	Datum	  value = heap_getattr(row, SPI_fnumber(desc, name), desc, &isnull);
-
-	if (isnull)
-		elog(ERROR, "unexpected null in column %s", name);
-	return value;
 }
 
 /*

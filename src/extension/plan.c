@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/resowner.h"
 
 void
@@ -64,6 +65,19 @@ plan_see_changes(TriggerData *trigger)
 {
 	if (SPI_register_trigger_data(trigger) != SPI_OK_TD_REGISTER)
 		elog(ERROR, "SPI_register_trigger_data failed");
+}
+
+/* row_column is a column, which is never null, of a row that a trigger was fired for. */
+Datum
+row_column(TriggerData *trigger, HeapTuple row, const char *name)
+{
+	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
+	bool	  isnull;
+	Datum	  value = heap_getattr(row, SPI_fnumber(desc, name), desc, &isnull);
+
+	if (isnull)
+		elog(ERROR, "unexpected null in column %s", name);
+	return value;
 }
 
 /*

@@ -64,6 +64,7 @@ struct TriggerData;
 extern PlanRights	 plan_open_trusted(void);
 extern void			 plan_close_trusted(PlanRights rights);
 extern void			 plan_see_changes(struct TriggerData *trigger);
+extern Datum		 row_column(struct TriggerData *trigger, HeapTuple row, const char *name);
 extern void			 plan_open(void);
 extern void			 plan_close(void);
 extern uint64		 plan_execute(PreparedPlan *plan, const NullableDatum *args, int nargs, bool read_only);
