@@ -13,21 +13,18 @@
  */
 #include "audit.h"
 
-#include "access/table.h"
-#include "access/tableam.h"
 #include "actor.h"
 #include "catalog/namespace.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
 #include "errors.h"
-#include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "period.h"
 #include "plan.h"
 #include "request.h"
 #include "response.h"
+#include "store.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
@@ -38,7 +35,11 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 
-/* Columns of rental.audit, in order */
+/* past its own guard, whoever the SQL user is */
+STORE_BARE(trail, "audit", "id", "at", "actor_id", "actor_role", "vendor_id", "session_id", "request_id",
+		   "client_address", "sql_user", "table_name", "action", "row_id", "key", "old", "new");
+
+/* Its columns */
 enum
 {
 	AUDIT_ID,
@@ -202,12 +203,21 @@ same_value(Form_pg_attribute attribute, Datum a, bool a_null, Datum b, bool b_nu
 	return datum_image_eq(a, b, attribute->attbyval, attribute->attlen);
 }
 
+static void
+record_nothing(NullableDatum *record)
+{
+	int i;
+
+	for (i = 0; i < AUDIT_COLUMNS; i++)
+		record[i] = NULLVALUE;
+}
+
 /*
  * record_values writes a row's values, or of two states of a row what differs.
  * It returns false if nothing does.
  */
 static bool
-record_values(const TriggerData *data, HeapTuple was, HeapTuple is, Datum *values, bool *nulls)
+record_values(const TriggerData *data, HeapTuple was, HeapTuple is, NullableDatum *record)
 {
 	TupleDesc	   desc = RelationGetDescr(data->tg_relation);
 	Datum		  *old_values = palloc(desc->natts * sizeof(Datum));
@@ -240,12 +250,10 @@ record_values(const TriggerData *data, HeapTuple was, HeapTuple is, Datum *value
 	}
 	if (old_json.len == 0 && new_json.len == 0)
 		return false;
-	nulls[AUDIT_OLD] = old_json.len == 0;
-	nulls[AUDIT_NEW] = new_json.len == 0;
-	if (!nulls[AUDIT_OLD])
-		values[AUDIT_OLD] = finish_object(&old_json);
-	if (!nulls[AUDIT_NEW])
-		values[AUDIT_NEW] = finish_object(&new_json);
+	if (old_json.len > 0)
+		record[AUDIT_OLD] = VALUE(finish_object(&old_json));
+	if (new_json.len > 0)
+		record[AUDIT_NEW] = VALUE(finish_object(&new_json));
 	return true;
 }
 
@@ -256,7 +264,7 @@ record_values(const TriggerData *data, HeapTuple was, HeapTuple is, Datum *value
  * where those two are not all of it, which is seldom.
  */
 static void
-record_key(const TriggerData *data, HeapTuple row, Datum *values, bool *nulls)
+record_key(const TriggerData *data, HeapTuple row, NullableDatum *record)
 {
 	Relation   table = data->tg_relation;
 	TupleDesc  desc = RelationGetDescr(table);
@@ -282,15 +290,9 @@ record_key(const TriggerData *data, HeapTuple row, Datum *values, bool *nulls)
 		if (isnull)
 			continue;
 		if (is_vendor_id || (is_id && is_vendor))
-		{
-			values[AUDIT_VENDOR] = value;
-			nulls[AUDIT_VENDOR] = false;
-		}
-		if (is_id || (in_key && is_uuid && !is_vendor_id && nulls[AUDIT_ROW]))
-		{
-			values[AUDIT_ROW] = value;
-			nulls[AUDIT_ROW] = false;
-		}
+			record[AUDIT_VENDOR] = VALUE(value);
+		if (is_id || (in_key && is_uuid && !is_vendor_id && record[AUDIT_ROW].isnull))
+			record[AUDIT_ROW] = VALUE(value);
 		else if (in_key && !is_vendor_id)
 			is_told = false;
 	}
@@ -307,70 +309,29 @@ record_key(const TriggerData *data, HeapTuple row, Datum *values, bool *nulls)
 
 			write_member(&json, TupleDescAttr(desc, number - 1), value, isnull);
 		}
-		values[AUDIT_KEY] = finish_object(&json);
-		nulls[AUDIT_KEY] = false;
+		record[AUDIT_KEY] = VALUE(finish_object(&json));
 	}
 	bms_free(key);
 }
 
 static void
-record_actor(Datum *values, bool *nulls)
+record_actor(NullableDatum *record)
 {
 	const Actor *who = actor_current();
 
-	values[AUDIT_ID] = uuid7_datum();
-	values[AUDIT_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[AUDIT_ROLE] = CStringGetTextDatum(role_name(who->role));
-	nulls[AUDIT_ID] = nulls[AUDIT_AT] = nulls[AUDIT_ROLE] = false;
+	record[AUDIT_ID] = VALUE(uuid7_datum());
+	record[AUDIT_AT] = VALUE(TimestampTzGetDatum(GetCurrentTimestamp()));
+	record[AUDIT_ROLE] = VALUE(CStringGetTextDatum(role_name(who->role)));
 	if (actor_has_user(who))
-	{
-		values[AUDIT_ACTOR] = UUIDPGetDatum(&who->user_id);
-		nulls[AUDIT_ACTOR] = false;
-	}
+		record[AUDIT_ACTOR] = VALUE(UUIDPGetDatum(&who->user_id));
 	if (who->has_session)
-	{
-		values[AUDIT_SESSION] = UUIDPGetDatum(&who->session_id);
-		nulls[AUDIT_SESSION] = false;
-	}
+		record[AUDIT_SESSION] = VALUE(UUIDPGetDatum(&who->session_id));
 	if (who->request_id != NULL)
-	{
-		values[AUDIT_REQUEST] = CStringGetTextDatum(who->request_id);
-		nulls[AUDIT_REQUEST] = false;
-	}
+		record[AUDIT_REQUEST] = VALUE(CStringGetTextDatum(who->request_id));
 	if (who->client_address != NULL)
-	{
-		values[AUDIT_ADDRESS] = CStringGetTextDatum(who->client_address);
-		nulls[AUDIT_ADDRESS] = false;
-	}
+		record[AUDIT_ADDRESS] = VALUE(CStringGetTextDatum(who->client_address));
 	if (who->request_id == NULL && who->client_address == NULL)
-	{
-		values[AUDIT_SQL_USER] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
-		nulls[AUDIT_SQL_USER] = false;
-	}
-}
-
-/* append writes a row of the trail, whoever the SQL user is. */
-static void
-append(Datum *values, bool *nulls)
-{
-	Relation table = table_open(get_relname_relid("audit", get_namespace_oid("rental", false)), RowExclusiveLock);
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(table), &TTSOpsHeapTuple);
-	EState		   *estate = CreateExecutorState();
-	ResultRelInfo  *info = makeNode(ResultRelInfo);
-
-	ExecStoreHeapTuple(heap_form_tuple(RelationGetDescr(table), values, nulls), slot, true);
-	simple_table_tuple_insert(table, slot);
-	InitResultRelInfo(info, table, 0, NULL, 0);
-	ExecOpenIndices(info, false);
-#if PG_VERSION_NUM >= 160000
-	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, false);
-#else
-	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL);
-#endif
-	ExecCloseIndices(info);
-	FreeExecutorState(estate);
-	ExecDropSingleTupleTableSlot(slot);
-	table_close(table, NoLock);
+		record[AUDIT_SQL_USER] = VALUE(CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false)));
 }
 
 static char *
@@ -391,18 +352,17 @@ PG_FUNCTION_INFO_V1(audit_record);
 Datum
 audit_record(PG_FUNCTION_ARGS)
 {
-	TriggerData *data = (TriggerData *) fcinfo->context;
-	Datum		 values[AUDIT_COLUMNS] = {0};
-	bool		 nulls[AUDIT_COLUMNS];
-	HeapTuple	 was;
-	HeapTuple	 is;
-	const char	*action;
+	TriggerData	 *data = (TriggerData *) fcinfo->context;
+	NullableDatum record[AUDIT_COLUMNS];
+	HeapTuple	  was;
+	HeapTuple	  is;
+	const char	 *action;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("audit_record is an AFTER ROW trigger")));
 
-	memset(nulls, true, sizeof(nulls));
+	record_nothing(record);
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
 		if (creating_extension || audit_is_restoring())
@@ -424,15 +384,14 @@ audit_record(PG_FUNCTION_ARGS)
 		is = NULL;
 	}
 
-	if (!record_values(data, was, is, values, nulls))
+	if (!record_values(data, was, is, record))
 		return PointerGetDatum(NULL);
 	/* of a key that changed the trail names the one by which the row was known */
-	record_key(data, was != NULL ? was : is, values, nulls);
-	record_actor(values, nulls);
-	values[AUDIT_TABLE] = CStringGetTextDatum(table_name(data->tg_relation));
-	values[AUDIT_ACTION] = CStringGetTextDatum(action);
-	nulls[AUDIT_TABLE] = nulls[AUDIT_ACTION] = false;
-	append(values, nulls);
+	record_key(data, was != NULL ? was : is, record);
+	record_actor(record);
+	record[AUDIT_TABLE] = VALUE(CStringGetTextDatum(table_name(data->tg_relation)));
+	record[AUDIT_ACTION] = VALUE(CStringGetTextDatum(action));
+	store_values(&trail, record, AUDIT_COLUMNS);
 	return PointerGetDatum(NULL);
 }
 
@@ -477,24 +436,19 @@ change_trail(PreparedPlan *plan, Datum argument)
 static void
 append_note(const char *table, const char *action, const pg_uuid_t *row_id, const char *json)
 {
-	Datum values[AUDIT_COLUMNS] = {0};
-	bool  nulls[AUDIT_COLUMNS];
+	NullableDatum record[AUDIT_COLUMNS];
 
-	memset(nulls, true, sizeof(nulls));
-	record_actor(values, nulls);
-	values[AUDIT_TABLE] = CStringGetTextDatum(table);
-	values[AUDIT_ACTION] = CStringGetTextDatum(action);
-	nulls[AUDIT_TABLE] = nulls[AUDIT_ACTION] = false;
+	record_nothing(record);
+	record_actor(record);
+	record[AUDIT_TABLE] = VALUE(CStringGetTextDatum(table));
+	record[AUDIT_ACTION] = VALUE(CStringGetTextDatum(action));
 	if (row_id != NULL)
 	{
-		values[AUDIT_ROW] = UUIDPGetDatum(row_id);
-		nulls[AUDIT_ROW] = false;
-		/* who erases their own account leaves no address either */
-		nulls[AUDIT_ADDRESS] = true;
+		record[AUDIT_ROW] = VALUE(UUIDPGetDatum(row_id));
+		record[AUDIT_ADDRESS] = NULLVALUE; /* who erases their own account leaves no address either */
 	}
-	values[AUDIT_NEW] = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
-	nulls[AUDIT_NEW] = false;
-	append(values, nulls);
+	record[AUDIT_NEW] = VALUE(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+	store_values(&trail, record, AUDIT_COLUMNS);
 }
 
 uint64

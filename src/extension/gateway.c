@@ -23,6 +23,7 @@
 #include "plan.h"
 #include "response.h"
 #include "secret.h"
+#include "store.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/array.h"
@@ -38,10 +39,7 @@
 #define TAGS_MOST	   1000 /* more changes in one transaction make caches forget everything */
 #define PURGE_ROWS	   "20"
 
-PLAN(
-	claim_keep,
-	"INSERT INTO rental.idempotency_keys (caller, key, fingerprint, created_at, status, body, headers) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-	TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID);
+STORE(claim_rows, "idempotency_keys", "caller", "key", "fingerprint", "created_at", "status", "body", "headers");
 PLAN(
 	claim_read,
 	"SELECT fingerprint, status, body, headers, created_at < $3 FROM rental.idempotency_keys WHERE caller = $1 AND key = $2",
@@ -242,13 +240,11 @@ response_headers_kept(PG_FUNCTION_ARGS)
 		state->secret = true;
 	if (!state->secret)
 	{
-		plan_open();
-		plan_run(&claim_keep, VALUE(CStringGetTextDatum(state->caller)), VALUE(CStringGetTextDatum(state->key)),
-				 VALUE(CStringGetTextDatum(state->fingerprint)), VALUE(TimestampTzGetDatum(state->at)),
-				 VALUE(PG_GETARG_DATUM(0)),
-				 VALUE_OR_NULL(state->body ? CStringGetTextDatum(state->body) : (Datum) 0, state->body == NULL),
-				 VALUE_OR_NULL(headers ? CStringGetTextDatum(headers) : (Datum) 0, headers == NULL));
-		plan_close();
+		store_row(&claim_rows, VALUE(CStringGetTextDatum(state->caller)), VALUE(CStringGetTextDatum(state->key)),
+				  VALUE(CStringGetTextDatum(state->fingerprint)), VALUE(TimestampTzGetDatum(state->at)),
+				  VALUE(PG_GETARG_DATUM(0)),
+				  VALUE_OR_NULL(state->body ? CStringGetTextDatum(state->body) : (Datum) 0, state->body == NULL),
+				  VALUE_OR_NULL(headers ? CStringGetTextDatum(headers) : (Datum) 0, headers == NULL));
 	}
 	headers = response_headers_finish(headers);
 	if (headers == NULL)

@@ -15,24 +15,18 @@
 #include "plan.h"
 #include "response.h"
 #include "stock.h"
+#include "store.h"
 #include "units.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
 #define ORDER_MOST_COMPONENTS 50 /* of a kit, see component_put */
 
-PLAN(
-	item_insert,
-	"INSERT INTO rental.order_items (id, vendor_id, order_id, product_id, location_id, quantity, start_at, end_at, unit_price, subtotal, "
-	"discount, tax, total, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-	UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID,
-	NUMERICOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID);
-PLAN(
-	reservation_insert,
-	"INSERT INTO rental.reservations (id, vendor_id, product_id, location_id, order_item_id, quantity, state, period, blocked, expires_at, created_at) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $11, $7, $8, $9, $10)",
-	UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, INT4OID, TSTZRANGEOID, TSTZRANGEOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	TEXTOID);
+STORE(item_rows, "order_items", "id", "vendor_id", "order_id", "product_id", "location_id", "quantity", "start_at",
+	  "end_at", "unit_price", "subtotal", "discount", "tax", "total", "dispatched", "returned", "damaged", "lost",
+	  "created_at");
+STORE(reservation_rows, "reservations", "id", "vendor_id", "product_id", "location_id", "order_item_id", "quantity",
+	  "period", "blocked", "expires_at", "created_at", "state");
 PLAN(unit_place, "SELECT location_id FROM rental.units WHERE id = $1 AND product_id = $2", UUIDOID, UUIDOID);
 PLAN(
 	items_of,
@@ -296,15 +290,17 @@ lines_price(OrderLine *lines, int n, PriceOrder *price, NullableDatum waiver_per
 void
 lines_insert(const Order *order, const OrderLine *lines, int n, TimestampTz now)
 {
-	int i;
+	Datum none = Int32GetDatum(0);
+	int	  i;
 
 	for (i = 0; i < n; i++)
-		plan_run(&item_insert, VALUE(lines[i].id), VALUE(UUIDPGetDatum(&order->vendor_id)),
-				 VALUE(UUIDPGetDatum(&order->id)), VALUE(UUIDPGetDatum(&lines[i].product.id)),
-				 VALUE(UUIDPGetDatum(&lines[i].location_id)), VALUE(Int32GetDatum(lines[i].quantity)),
-				 VALUE(TimestampTzGetDatum(lines[i].period.start)), VALUE(TimestampTzGetDatum(lines[i].period.end)),
-				 VALUE(lines[i].unit_price), VALUE(lines[i].subtotal), VALUE(lines[i].discount), VALUE(lines[i].tax),
-				 VALUE(lines[i].total), VALUE(TimestampTzGetDatum(now)));
+		store_row(&item_rows, VALUE(lines[i].id), VALUE(UUIDPGetDatum(&order->vendor_id)),
+				  VALUE(UUIDPGetDatum(&order->id)), VALUE(UUIDPGetDatum(&lines[i].product.id)),
+				  VALUE(UUIDPGetDatum(&lines[i].location_id)), VALUE(Int32GetDatum(lines[i].quantity)),
+				  VALUE(TimestampTzGetDatum(lines[i].period.start)), VALUE(TimestampTzGetDatum(lines[i].period.end)),
+				  VALUE(lines[i].unit_price), VALUE(lines[i].subtotal), VALUE(lines[i].discount), VALUE(lines[i].tax),
+				  VALUE(lines[i].total), VALUE(none), VALUE(none), VALUE(none), VALUE(none),
+				  VALUE(TimestampTzGetDatum(now)));
 }
 
 /* Taking stock */
@@ -424,12 +420,12 @@ part_reserve(const Part *part, TimestampTz expires_at, TimestampTz now)
 	ErrorContextCallback blame = {.callback = blame_line, .arg = line, .previous = error_context_stack};
 
 	error_context_stack = &blame;
-	plan_run(&reservation_insert, VALUE(id), VALUE(vendor_id), VALUE(UUIDPGetDatum(&part->product_id)),
-			 VALUE(UUIDPGetDatum(&line->location_id)), VALUE(line->id), VALUE(Int32GetDatum(part->quantity)),
-			 VALUE(period_range_datum(line->period.start, line->period.end)),
-			 VALUE(period_range_datum(part->blocked.start, part->blocked.end)),
-			 VALUE_OR_NULL(TimestampTzGetDatum(expires_at), is_firm), VALUE(TimestampTzGetDatum(now)),
-			 VALUE(CStringGetTextDatum(is_firm ? "firm" : "hold")));
+	store_row(&reservation_rows, VALUE(id), VALUE(vendor_id), VALUE(UUIDPGetDatum(&part->product_id)),
+			  VALUE(UUIDPGetDatum(&line->location_id)), VALUE(line->id), VALUE(Int32GetDatum(part->quantity)),
+			  VALUE(period_range_datum(line->period.start, line->period.end)),
+			  VALUE(period_range_datum(part->blocked.start, part->blocked.end)),
+			  VALUE_OR_NULL(TimestampTzGetDatum(expires_at), is_firm), VALUE(TimestampTzGetDatum(now)),
+			  VALUE(CStringGetTextDatum(is_firm ? "firm" : "hold")));
 	error_context_stack = blame.previous;
 	units_assign(&line->product.vendor_id, id, &part->blocked, part->units, part->nunits);
 }

@@ -25,6 +25,7 @@
 #include "request.h"
 #include "response.h"
 #include "stock.h"
+#include "store.h"
 #include "storage/proc.h"
 #include "units.h"
 #include "utils/array.h"
@@ -34,17 +35,10 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-PLAN(
-	order_insert,
-	"INSERT INTO rental.orders (id, vendor_id, number, customer_id, status, currency, subtotal, discount, tax, deposit, total, note, "
-	"expires_at, created_at, updated_at, paid, charges, cancellation_fee, fee, delivery, waiver, waiver_percent) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, $15, $15, $16, $17, $18, $19)",
-	UUIDOID, UUIDOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID,
-	TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID, JSONBOID, NUMERICOID, NUMERICOID);
-PLAN(
-	event_insert,
-	"INSERT INTO rental.order_events (vendor_id, order_id, kind, actor_id, data, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
-	UUIDOID, UUIDOID, TEXTOID, UUIDOID, JSONBOID, TIMESTAMPTZOID);
+STORE(order_rows, "orders", "id", "vendor_id", "number", "customer_id", "status", "currency", "subtotal", "discount",
+	  "tax", "deposit", "total", "note", "expires_at", "created_at", "updated_at", "paid", "charges",
+	  "cancellation_fee", "fee", "delivery", "waiver", "waiver_percent");
+STORE(event_rows, "order_events", "id", "vendor_id", "order_id", "kind", "actor_id", "data", "created_at");
 PLAN(customer_exists, "SELECT FROM rental.users WHERE id = $1 AND is_active", UUIDOID);
 PLAN(order_row, "SELECT v FROM rental.order_view v WHERE v.id = $1", UUIDOID);
 PLAN(order_owner, "SELECT customer_id, vendor_id FROM rental.orders WHERE id = $1", UUIDOID);
@@ -393,13 +387,14 @@ order_make(const OrderRequest *request)
 	if (!request->is_draft)
 		expires_at = time_after(now, product->hold_time);
 	number = number_draw(&order.vendor_id, "ORD", period_year(now, period_zone(product->time_zone)));
-	plan_run(&order_insert, VALUE(UUIDPGetDatum(&order.id)), VALUE(UUIDPGetDatum(&order.vendor_id)),
-			 VALUE(CStringGetTextDatum(number)), VALUE(UUIDPGetDatum(request->customer_id)),
-			 VALUE(CStringGetTextDatum(request->is_draft ? "draft" : "pending")),
-			 VALUE(CStringGetTextDatum(product->currency)), VALUE(amounts.subtotal), VALUE(amounts.discount),
-			 VALUE(amounts.tax), VALUE(amounts.deposit), VALUE(order.total), text_or_null(request->note),
-			 time_or_null(expires_at), VALUE(TimestampTzGetDatum(now)), VALUE(nothing), VALUE(fee), delivery,
-			 VALUE(amounts.waiver), order.waiver_percent);
+	store_row(&order_rows, VALUE(UUIDPGetDatum(&order.id)), VALUE(UUIDPGetDatum(&order.vendor_id)),
+			  VALUE(CStringGetTextDatum(number)), VALUE(UUIDPGetDatum(request->customer_id)),
+			  VALUE(CStringGetTextDatum(request->is_draft ? "draft" : "pending")),
+			  VALUE(CStringGetTextDatum(product->currency)), VALUE(amounts.subtotal), VALUE(amounts.discount),
+			  VALUE(amounts.tax), VALUE(amounts.deposit), VALUE(order.total), text_or_null(request->note),
+			  time_or_null(expires_at), VALUE(TimestampTzGetDatum(now)), VALUE(TimestampTzGetDatum(now)),
+			  VALUE(nothing), VALUE(nothing), VALUE(nothing), VALUE(fee), delivery, VALUE(amounts.waiver),
+			  order.waiver_percent);
 	price_redeem(&price, &order.vendor_id, &order.id);
 	lines_insert(&order, lines, request->nlines, now);
 	if (!request->is_draft)
@@ -667,10 +662,11 @@ order_event(const Order *order, const char *kind, const char *json)
 
 	if (!order->is_new)
 		event_send(order, kind, who, json);
-	plan_run(&event_insert, VALUE(UUIDPGetDatum(&order->vendor_id)), VALUE(UUIDPGetDatum(&order->id)),
-			 VALUE(CStringGetTextDatum(kind)), VALUE_OR_NULL(UUIDPGetDatum(&who->user_id), !actor_has_user(who)),
-			 VALUE_OR_NULL(json ? DirectFunctionCall1(jsonb_in, CStringGetDatum(json)) : (Datum) 0, json == NULL),
-			 VALUE(TimestampTzGetDatum(rental_now())));
+	store_row(&event_rows, VALUE(uuid7_datum()), VALUE(UUIDPGetDatum(&order->vendor_id)),
+			  VALUE(UUIDPGetDatum(&order->id)), VALUE(CStringGetTextDatum(kind)),
+			  VALUE_OR_NULL(UUIDPGetDatum(&who->user_id), !actor_has_user(who)),
+			  VALUE_OR_NULL(json ? DirectFunctionCall1(jsonb_in, CStringGetDatum(json)) : (Datum) 0, json == NULL),
+			  VALUE(TimestampTzGetDatum(rental_now())));
 }
 
 /* change_tell adds a member to what the event of a change tells. */
