@@ -101,6 +101,12 @@ amount_less(Datum a, Datum b)
 	return DatumGetBool(DirectFunctionCall2(numeric_lt, a, b));
 }
 
+bool
+amount_equal(Datum a, Datum b)
+{
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, a, b));
+}
+
 char *
 amount_text(Datum amount)
 {

@@ -19,6 +19,7 @@ extern Datum amount_times(Datum amount, int64 n);
 extern Datum amount_divide(Datum amount, int64 n);
 extern Datum amount_zero(void);
 extern bool	 amount_less(Datum a, Datum b);
+extern bool	 amount_equal(Datum a, Datum b);
 extern char *amount_text(Datum amount);
 extern int64 amount_minor(Datum amount, const char *currency);
 extern Datum amount_datum(int64 minor, const char *currency);

@@ -13,6 +13,7 @@
 #include "errors.h"
 #include "funcapi.h"
 #include "lines.h"
+#include "orderrow.h"
 #include "plan.h"
 #include "policy.h"
 #include "pricing.h"
@@ -488,7 +489,7 @@ cart_checkout(PG_FUNCTION_ARGS)
 			line_complete(line);
 		}
 		id = order_make(&request);
-		orders[norders++] = order_answer(&id).value;
+		orders[norders++] = order_row(&id).value;
 		i += count;
 	}
 	coupon_require(coupon, has_coupon);

@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "etag.h"
 #include "funcapi.h"
+#include "lookup.h"
 #include "period.h"
 #include "plan.h"
 #include "response.h"
@@ -32,22 +33,21 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
-#define KEY_MOST	   255
-#define KEY_LIFE	   (INT64CONST(24) * USECS_PER_HOUR)
-#define REVOCATION_AGE (INT64CONST(2) * USECS_PER_DAY)
-#define EVENT_AGE	   USECS_PER_DAY
-#define TAGS_MOST	   1000 /* more changes in one transaction make caches forget everything */
-#define PURGE_ROWS	   "20"
+#define KEY_MOST		 255
+#define KEY_LIFE		 (INT64CONST(24) * USECS_PER_HOUR)
+#define REVOCATION_AGE	 (INT64CONST(2) * USECS_PER_DAY)
+#define EVENT_AGE		 USECS_PER_DAY
+#define TAGS_MOST		 1000 /* more changes in one transaction make caches forget everything */
+#define PURGE_ROWS		 "20"
+#define CLAIM_PURGE_EACH 16 /* keys of a session, so that more are dropped than come */
+#define CLAIM_PURGE_ROWS "320"
 
 STORE(claim_rows, "idempotency_keys", "caller", "key", "fingerprint", "created_at", "status", "body", "headers");
-PLAN(
-	claim_read,
-	"SELECT fingerprint, status, body, headers, created_at < $3 FROM rental.idempotency_keys WHERE caller = $1 AND key = $2",
-	TEXTOID, TEXTOID, TIMESTAMPTZOID);
+LOOKUP(claim_by_key, "idempotency_keys", NULL, "fingerprint", "body", "headers", "created_at");
 PLAN(claim_drop, "DELETE FROM rental.idempotency_keys WHERE caller = $1 AND key = $2", TEXTOID, TEXTOID);
 PLAN(claim_purge,
 	 "DELETE FROM rental.idempotency_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM rental.idempotency_keys "
-	 "WHERE created_at < $1 ORDER BY created_at LIMIT " PURGE_ROWS " FOR UPDATE SKIP LOCKED))",
+	 "WHERE created_at < $1 ORDER BY created_at LIMIT " CLAIM_PURGE_ROWS " FOR UPDATE SKIP LOCKED))",
 	 TIMESTAMPTZOID);
 PLAN(revocation_insert, "INSERT INTO rental.revocations (id, revoked_at) VALUES ($1, $2)", UUIDOID, TIMESTAMPTZOID);
 PLAN(revocation_purge, "DELETE FROM rental.revocations WHERE revoked_at < $1", TIMESTAMPTZOID);
@@ -113,10 +113,8 @@ claim_state(void)
 }
 
 static char *
-value_or_null(uint64 row, int column)
+text_kept(NullableDatum value)
 {
-	NullableDatum value = plan_value(row, column);
-
 	return value.isnull ? NULL : MemoryContextStrdup(TopTransactionContext, TextDatumGetCString(value.value));
 }
 
@@ -125,19 +123,21 @@ value_or_null(uint64 row, int column)
  *
  * The lock is tried, not waited for: a second request with the key of one
  * that is under way is told so at once. Whoever has the lock sees the row of
- * every earlier one, since each query here takes a snapshot of its own.
+ * every earlier one, since the key is looked up with a snapshot that is taken then.
  */
 PG_FUNCTION_INFO_V1(request_claim);
 Datum
 request_claim(PG_FUNCTION_ARGS)
 {
-	char	   *key = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *fingerprint = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char	   *caller = caller_name();
-	TimestampTz now = rental_now();
-	Datum		expired = TimestampTzGetDatum(now - KEY_LIFE);
-	Datum		caller_datum = CStringGetTextDatum(caller);
-	Datum		key_datum = CStringGetTextDatum(key);
+	char		 *key = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char		 *fingerprint = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char		 *caller = caller_name();
+	TimestampTz	  now = rental_now();
+	Datum		  caller_datum = CStringGetTextDatum(caller);
+	Datum		  key_datum = CStringGetTextDatum(key);
+	static int	  until_purge;
+	NullableDatum values[4];
+	bool		  is_known;
 
 	if (*key == '\0' || strlen(key) > KEY_MOST)
 		rental_raise(invalid_field, errmsg("Idempotency-Key must have 1 to %d characters", KEY_MOST),
@@ -153,22 +153,26 @@ request_claim(PG_FUNCTION_ARGS)
 	claim->fingerprint = MemoryContextStrdup(TopTransactionContext, fingerprint);
 	claim->at = now;
 
-	plan_open();
-	plan_run(&claim_purge, VALUE(expired));
-	if (plan_run(&claim_read, VALUE(caller_datum), VALUE(key_datum), VALUE(expired)) > 0)
+	lookup_latest();
+	is_known = lookup_text_row(&claim_by_key, caller_datum, key_datum, values);
+	lookup_latest_end();
+	if (is_known && DatumGetTimestampTz(values[3].value) >= now - KEY_LIFE)
 	{
-		if (DatumGetBool(plan_datum(0, 5)))
-			plan_run(&claim_drop, VALUE(caller_datum), VALUE(key_datum));
-		else
-		{
-			if (strcmp(plan_text(0, 1), fingerprint) != 0)
-				rental_raise(idempotency_key_reused, errmsg("this Idempotency-Key belongs to another request"));
-			claim->replay = true;
-			claim->body = value_or_null(0, 3);
-			claim->headers = value_or_null(0, 4);
-		}
+		if (strcmp(TextDatumGetCString(values[0].value), fingerprint) != 0)
+			rental_raise(idempotency_key_reused, errmsg("this Idempotency-Key belongs to another request"));
+		claim->replay = true;
+		claim->body = text_kept(values[1]);
+		claim->headers = text_kept(values[2]);
 	}
-	plan_close();
+	else if (is_known || --until_purge < 0)
+	{
+		plan_open();
+		if (is_known)
+			plan_run(&claim_drop, VALUE(caller_datum), VALUE(key_datum));
+		plan_run(&claim_purge, VALUE(TimestampTzGetDatum(now - KEY_LIFE)));
+		plan_close();
+		until_purge = CLAIM_PURGE_EACH;
+	}
 	PG_RETURN_BOOL(!claim->replay);
 }
 

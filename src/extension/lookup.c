@@ -3,7 +3,7 @@
  *	  Rows of a table by the first columns of an index, without the executor.
  *
  * For what every price and every order reads: a plan costs several times as
- * much. All keys are uuids. A lookup sees what the running query sees, and
+ * much. Keys are uuids, or two texts. A lookup sees what the running query sees, and
  * takes no more locks than a query that reads the table would. It asks for no
  * rights: it is for functions that run with those of the extension's owner.
  */
@@ -13,6 +13,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
 #include "executor/tuptable.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -64,8 +65,7 @@ row_values(const LookupTable *lookup, TupleTableSlot *slot, NullableDatum *value
  * after row, which has room for so many. It returns how many there are.
  */
 static int
-lookup_scan(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, int most, NullableDatum **list,
-			int room)
+lookup_scan(LookupTable *lookup, ScanKey keys, int nkeys, int most, NullableDatum **list, int room)
 {
 	Oid		 schema = get_namespace_oid("rental", false);
 	Relation table = table_open(get_relname_relid(lookup->table, schema), AccessShareLock);
@@ -74,16 +74,12 @@ lookup_scan(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, 
 	TupleTableSlot *slot = table_slot_create(table, NULL);
 	int				ncolumns = 0;
 	int				n = 0;
-	ScanKeyData		keys[2];
-	int				nkeys = second ? 2 : 1;
 	IndexScanDesc	scan;
 	NullableDatum  *next;
 
 	column_numbers(lookup, RelationGetDescr(table));
 	while (lookup->columns[ncolumns] != NULL)
 		ncolumns++;
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(key));
-	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(second));
 	scan = index_beginscan(table, index, GetActiveSnapshot(), nkeys, 0);
 	index_rescan(scan, keys, nkeys, NULL, 0);
 	next = *list;
@@ -110,17 +106,55 @@ lookup_scan(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, 
 	return n;
 }
 
+/* uuid_keys asks for a key, and a second unless it is NULL. */
+static int
+uuid_keys(ScanKey keys, const pg_uuid_t *key, const pg_uuid_t *second)
+{
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(key));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(second));
+	return second ? 2 : 1;
+}
+
 /* lookup_row finds the first row with a key, and copies its columns; false if there is none. */
 bool
 lookup_row(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, NullableDatum *values)
 {
-	return lookup_scan(lookup, key, second, 1, &values, 1) > 0;
+	ScanKeyData keys[2];
+
+	return lookup_scan(lookup, keys, uuid_keys(keys, key, second), 1, &values, 1) > 0;
 }
 
 /* lookup_rows finds up to so many rows with a key, and returns their number and their columns, row after row. */
 int
 lookup_rows(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, int most, NullableDatum **values)
 {
+	ScanKeyData keys[2];
+
 	*values = NULL;
-	return lookup_scan(lookup, key, second, most, values, 0);
+	return lookup_scan(lookup, keys, uuid_keys(keys, key, second), most, values, 0);
+}
+
+/* lookup_text_row is lookup_row with a key of two texts. */
+bool
+lookup_text_row(LookupTable *lookup, Datum key, Datum second, NullableDatum *values)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, DEFAULT_COLLATION_OID, F_TEXTEQ, key);
+	ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid, DEFAULT_COLLATION_OID, F_TEXTEQ, second);
+	return lookup_scan(lookup, keys, 2, 1, &values, 1) > 0;
+}
+
+/* lookup_latest has the lookups that follow, up to lookup_latest_end, see all that was done before it. */
+void
+lookup_latest(void)
+{
+	PushCopiedSnapshot(GetTransactionSnapshot());
+	UpdateActiveSnapshotCommandId();
+}
+
+void
+lookup_latest_end(void)
+{
+	PopActiveSnapshot();
 }

@@ -14,7 +14,7 @@
 #include "access/attnum.h"
 #include "utils/uuid.h"
 
-#define LOOKUP_MOST_COLUMNS 20
+#define LOOKUP_MOST_COLUMNS 28
 
 typedef struct LookupTable
 {
@@ -27,6 +27,9 @@ typedef struct LookupTable
 #define LOOKUP(name, table, index, ...) static LookupTable name = {table, index, {__VA_ARGS__}, {0}}
 
 extern bool lookup_row(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, NullableDatum *values);
+extern bool lookup_text_row(LookupTable *lookup, Datum key, Datum second, NullableDatum *values);
+extern void lookup_latest(void);
+extern void lookup_latest_end(void);
 extern int	lookup_rows(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, int most,
 						NullableDatum **values);
 

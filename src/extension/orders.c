@@ -9,6 +9,7 @@
  * is in. lines.c serves the lines from the stock, whose triggers decide
  * whether there is enough.
  */
+#include "orderrow.h"
 #include "orders.h"
 
 #include "access/xact.h"
@@ -40,7 +41,6 @@ STORE(order_rows, "orders", "id", "vendor_id", "number", "customer_id", "status"
 	  "cancellation_fee", "fee", "delivery", "waiver", "waiver_percent");
 STORE(event_rows, "order_events", "id", "vendor_id", "order_id", "kind", "actor_id", "data", "created_at");
 PLAN(customer_exists, "SELECT FROM rental.users WHERE id = $1 AND is_active", UUIDOID);
-PLAN(order_row, "SELECT v FROM rental.order_view v WHERE v.id = $1", UUIDOID);
 PLAN(order_owner, "SELECT customer_id, vendor_id FROM rental.orders WHERE id = $1", UUIDOID);
 PLAN(
 	order_for_update,
@@ -129,12 +129,6 @@ PLAN(
 	"UPDATE rental.orders SET status = $3, expires_at = NULL, updated_at = $5 WHERE id = $1 AND vendor_id = $2 AND status = $4",
 	UUIDOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(order_status, "SELECT status FROM rental.orders WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
-PLAN(
-	sums_of_items,
-	"SELECT FROM rental.orders o, LATERAL (SELECT COALESCE(sum(subtotal), 0) AS subtotal, COALESCE(sum(discount), 0) AS discount, "
-	"COALESCE(sum(tax), 0) AS tax, COALESCE(sum(total), 0) AS total FROM rental.order_items WHERE order_id = o.id) i "
-	"WHERE o.id = $1 AND (i.subtotal <> o.subtotal OR i.discount <> o.discount OR i.tax <> o.tax OR i.total + o.fee + o.waiver <> o.total)",
-	UUIDOID);
 PLAN(
 	sum_of_charges,
 	"SELECT FROM rental.orders o WHERE o.id = $1 AND o.charges <> (SELECT COALESCE(sum(amount), 0) FROM rental.order_charges WHERE order_id = o.id)",
@@ -406,14 +400,6 @@ order_make(const OrderRequest *request)
 	return order.id;
 }
 
-/* order_answer is an order as callers see it. */
-NullableDatum
-order_answer(const pg_uuid_t *id)
-{
-	plan_run(&order_row, VALUE(UUIDPGetDatum(id)));
-	return plan_keep(0, 1);
-}
-
 /*
  * order_place(items order_items_request, vendor_id uuid, note text, customer_id uuid, delivery
  * order_delivery_request, terms order_terms_request, draft boolean, coupon text, damage_waiver boolean)
@@ -447,7 +433,7 @@ order_place(PG_FUNCTION_ARGS)
 			rental_raise(invalid_value, errmsg("a draft holds no units"), errfield(line_field(line, "unit_ids")));
 	}
 	id = order_make(&request);
-	row = order_answer(&id);
+	row = order_row(&id);
 	plan_close();
 	return plan_return(fcinfo, row);
 }
@@ -479,8 +465,7 @@ order_get(PG_FUNCTION_ARGS)
 
 	plan_open();
 	order_require_visible(FCARG(0));
-	plan_read(&order_row, FCARG(0));
-	row = plan_keep(0, 1);
+	row = order_row(DatumGetUUIDP(FCARG(0).value));
 	plan_close();
 	return plan_return(fcinfo, row);
 }
@@ -748,7 +733,7 @@ order_act(NullableDatum id, const char *action, Change *change)
 static Datum
 order_done(FunctionCallInfo fcinfo, const Change *change)
 {
-	NullableDatum row = order_answer(&change->order.id);
+	NullableDatum row = order_row(&change->order.id);
 
 	plan_close();
 	return plan_return(fcinfo, row);
@@ -1155,7 +1140,7 @@ charge_line(Change *change, const Pieces *pieces, const char *kind, Datum amount
 {
 	Order *order = &change->order;
 
-	if (DatumGetBool(DirectFunctionCall2(numeric_eq, amount, amount_zero())))
+	if (amount_equal(amount, amount_zero()))
 		return;
 	plan_run(&charge_insert, VALUE(UUIDPGetDatum(&order->vendor_id)), VALUE(UUIDPGetDatum(&order->id)),
 			 VALUE(pieces->line->id), VALUE(CStringGetTextDatum(kind)), VALUE(Int32GetDatum(pieces->quantity)),
@@ -1292,7 +1277,7 @@ order_charge_add(PG_FUNCTION_ARGS)
 	change_tell(&change, "amount", PG_GETARG_DATUM(1), false, NUMERICOID);
 	change_tell(&change, "reason", CStringGetTextDatum(reason), false, TEXTOID);
 	change_event(&change, "charged");
-	row = order_answer(&order->id);
+	row = order_row(&order->id);
 	plan_close();
 	return plan_return(fcinfo, row);
 }
@@ -1813,7 +1798,7 @@ order_sums(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	rights = plan_open_trusted();
 	if (strcmp(what, "charges") != 0)
-		wrong = plan_run(&sums_of_items, id) > 0;
+		wrong = !order_items_add_up(DatumGetUUIDP(id.value));
 	if (strcmp(what, "items") != 0 && !wrong)
 		wrong = plan_run(&sum_of_charges, id) > 0;
 	plan_close_trusted(rights);
@@ -1847,7 +1832,7 @@ order_swap_unit(PG_FUNCTION_ARGS)
 	appendStringInfo(&data, "{\"from\":\"%s\",\"to\":\"%s\"}", uuid_text(PG_GETARG_UUID_P(1)),
 					 uuid_text(PG_GETARG_UUID_P(2)));
 	order_event(&order, "unit_swapped", data.data);
-	row = order_answer(&order.id);
+	row = order_row(&order.id);
 	plan_close();
 	return plan_return(fcinfo, row);
 }
@@ -1863,7 +1848,7 @@ order_assign_units(PG_FUNCTION_ARGS)
 	plan_open();
 	order_lock_own(FCARG(0), &order);
 	units_assign_order(&order.id);
-	row = order_answer(&order.id);
+	row = order_row(&order.id);
 	plan_close();
 	return plan_return(fcinfo, row);
 }

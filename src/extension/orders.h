@@ -42,13 +42,12 @@ typedef struct OrderRequest
 	bool			  with_waiver;
 } OrderRequest;
 
-extern bool			 order_lock_row(const pg_uuid_t *id, Order *order);
-extern void			 order_lock_seen(NullableDatum id, Order *order);
-extern void			 order_lock_own(NullableDatum id, Order *order);
-extern void			 order_event(const Order *order, const char *kind, const char *json);
-extern void			 order_paid(const pg_uuid_t *id);
-extern pg_uuid_t	 order_make(const OrderRequest *request);
-extern bool			 order_is_void(const char *status);
-extern NullableDatum order_answer(const pg_uuid_t *id);
+extern bool		 order_lock_row(const pg_uuid_t *id, Order *order);
+extern void		 order_lock_seen(NullableDatum id, Order *order);
+extern void		 order_lock_own(NullableDatum id, Order *order);
+extern void		 order_event(const Order *order, const char *kind, const char *json);
+extern void		 order_paid(const pg_uuid_t *id);
+extern pg_uuid_t order_make(const OrderRequest *request);
+extern bool		 order_is_void(const char *status);
 
 #endif /* RENTAL_ORDERS_H */

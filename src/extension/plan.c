@@ -157,6 +157,13 @@ plan_keep(uint64 row, int column)
 	return result;
 }
 
+/* plan_keep_row does the same with a row that was not read by a plan. */
+Datum
+plan_keep_row(Datum row)
+{
+	return SPI_datumTransfer(row, false, -1);
+}
+
 char *
 plan_text(uint64 row, int column)
 {

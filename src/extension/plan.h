@@ -72,6 +72,7 @@ extern NullableDatum plan_value(uint64 row, int column);
 extern NullableDatum plan_value_of(SPITupleTable *rows, uint64 row, int column);
 extern Datum		 plan_datum(uint64 row, int column);
 extern NullableDatum plan_keep(uint64 row, int column);
+extern Datum		 plan_keep_row(Datum row);
 extern char			*plan_text(uint64 row, int column);
 extern Datum		 plan_return(FunctionCallInfo fcinfo, NullableDatum kept);
 extern ErrorData	*plan_try(void (*work)(void *arg), void *arg, bool keep);
