@@ -115,24 +115,11 @@ stock_is_kept(const pg_uuid_t *product_id, const pg_uuid_t *location_id)
 static int
 locations_of(ChunkReader *reader, const pg_uuid_t *product_id, pg_uuid_t **locations)
 {
-	pg_uuid_t at;
-	int		  n = 0;
-	bool	  more = chunk_next_location(reader, product_id, &at, true);
+	int		   n = chunk_locations(reader, product_id, locations);
+	Component *components;
 
-	*locations = palloc(sizeof(pg_uuid_t));
-	if (!more)
-	{
-		Component *components;
-
-		return product_components(product_id, &components) > 0
-				   ? locations_of(reader, &components[0].product_id, locations)
-				   : 0;
-	}
-	for (; more; more = chunk_next_location(reader, product_id, &at, false))
-	{
-		*locations = repalloc(*locations, (n + 1) * sizeof(pg_uuid_t));
-		(*locations)[n++] = at;
-	}
+	if (n == 0 && product_components(product_id, &components) > 0)
+		n = locations_of(reader, &components[0].product_id, locations);
 	return n;
 }
 

@@ -37,6 +37,7 @@
 
 #define CHUNK_SPAN			  (INT64CONST(32) * USECS_PER_DAY)
 #define CHUNK_MAX_STEPS		  128
+#define ROWS_TO_SKIP		  4 /* of a location: from so many on, the next is looked for by the index */
 #define HIGHEST_INDEXED_LEVEL 3 /* of the index timelines_tight */
 
 /* Columns of rental.timelines, in the order of sql/install/40_stock.sql */
@@ -299,27 +300,42 @@ chunk_read(ChunkReader *chunks, const pg_uuid_t *product_id, const pg_uuid_t *lo
 }
 
 /*
- * chunk_next_location steps through the locations where a product is kept, in
- * ascending order: the first, or the next after the one given.
+ * chunk_locations lists the locations where a product is kept, in ascending
+ * order, and returns how many there are. Of a location that has many rows all
+ * but the first few are skipped.
  */
-bool
-chunk_next_location(ChunkReader *chunks, const pg_uuid_t *product_id, pg_uuid_t *location_id, bool first)
+int
+chunk_locations(ChunkReader *chunks, const pg_uuid_t *product_id, pg_uuid_t **locations)
 {
 	ScanKeyData	  keys[2];
 	IndexScanDesc scan;
-	int			  nkeys = 1;
-	bool		  found;
+	int			  rows = 0;
+	int			  n = 0;
 
+	*locations = palloc(sizeof(pg_uuid_t));
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(product_id));
-	if (!first)
-		ScanKeyInit(&keys[nkeys++], 2, BTGreaterStrategyNumber, F_UUID_GT, UUIDPGetDatum(location_id));
-	scan = index_beginscan(chunks->table, chunks->index, chunks->snapshot, nkeys, 0);
-	index_rescan(scan, keys, nkeys, NULL, 0);
-	found = index_getnext_slot(scan, ForwardScanDirection, chunks->slot);
-	if (found)
-		*location_id = *DatumGetUUIDP(column(chunks->slot, COL_LOCATION));
+	scan = index_beginscan(chunks->table, chunks->index, chunks->snapshot, 1, 0);
+	index_rescan(scan, keys, 1, NULL, 0);
+	while (index_getnext_slot(scan, ForwardScanDirection, chunks->slot))
+	{
+		pg_uuid_t at = *DatumGetUUIDP(column(chunks->slot, COL_LOCATION));
+
+		if (n == 0 || !uuid_equal(&at, &(*locations)[n - 1]))
+		{
+			*locations = repalloc(*locations, (n + 1) * sizeof(pg_uuid_t));
+			(*locations)[n++] = at;
+			rows = 0;
+		}
+		else if (++rows == ROWS_TO_SKIP)
+		{
+			index_endscan(scan);
+			ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_UUID_GT, UUIDPGetDatum(&(*locations)[n - 1]));
+			scan = index_beginscan(chunks->table, chunks->index, chunks->snapshot, 2, 0);
+			index_rescan(scan, keys, 2, NULL, 0);
+		}
+	}
 	index_endscan(scan);
-	return found;
+	return n;
 }
 
 /* chunk_count_locations counts the locations where a product is kept, up to a number. */

@@ -47,11 +47,11 @@ extern ChunkReader *chunk_reader_open(void);
 extern void			chunk_reader_close(ChunkReader *reader);
 extern bool			chunk_read(ChunkReader *chunks, const pg_uuid_t *product_id, const pg_uuid_t *location_id,
 							   const Period *window, PieceReader look, void *arg);
-extern bool chunk_next_location(ChunkReader *chunks, const pg_uuid_t *product_id, pg_uuid_t *location_id, bool first);
-extern int	chunk_count_locations(ChunkReader *chunks, const pg_uuid_t *product_id, int most);
-extern void chunk_lock_head(const StockKey *key);
-extern void chunk_require(const StockKey *key);
-extern void chunk_prepare(const StockKey *key, const Period *period);
+extern int			chunk_locations(ChunkReader *chunks, const pg_uuid_t *product_id, pg_uuid_t **locations);
+extern int			chunk_count_locations(ChunkReader *chunks, const pg_uuid_t *product_id, int most);
+extern void			chunk_lock_head(const StockKey *key);
+extern void			chunk_require(const StockKey *key);
+extern void			chunk_prepare(const StockKey *key, const Period *period);
 extern void chunk_shift(const StockKey *key, const StockShift *shifts, int nshifts, int nbefore, TimestampTz hold_until,
 						PieceJudge judge, void *arg);
 extern void chunk_set_capacity(const StockKey *key, const Timeline *capacity, PieceJudge judge, void *arg);
