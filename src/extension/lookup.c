@@ -15,32 +15,65 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "executor/tuptable.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* column_numbers finds the columns by name, unless they are where they were. */
-static void
-column_numbers(LookupTable *lookup, TupleDesc desc)
-{
-	int i;
-	int n;
+/* counts what happens to tables and indexes, whichever they are */
+static uint64 generation;
 
+static void
+tables_changed(Datum arg, Oid table)
+{
+	generation++;
+}
+
+/* find_names finds the table, the index and the columns by name. */
+static void
+find_names(LookupTable *lookup)
+{
+	Oid		 schema = get_namespace_oid("rental", false);
+	Relation table;
+	int		 i;
+
+	/* what is heard of from here on counts as a change */
+	lookup->generation = generation;
+	lookup->table_oid = get_relname_relid(lookup->table, schema);
+	table = table_open(lookup->table_oid, AccessShareLock);
+	lookup->index_oid = lookup->index ? get_relname_relid(lookup->index, schema) : RelationGetPrimaryKeyIndex(table);
 	for (i = 0; lookup->columns[i] != NULL; i++)
 	{
-		const char *name = lookup->columns[i];
+		lookup->numbers[i] = get_attnum(lookup->table_oid, lookup->columns[i]);
+		if (lookup->numbers[i] == InvalidAttrNumber)
+			elog(ERROR, "table \"%s\" has no column \"%s\"", lookup->table, lookup->columns[i]);
+	}
+	lookup->ncolumns = i;
+	table_close(table, NoLock);
+}
 
-		n = lookup->numbers[i] - 1;
-		if (n >= 0 && n < desc->natts && !TupleDescAttr(desc, n)->attisdropped &&
-			strcmp(NameStr(TupleDescAttr(desc, n)->attname), name) == 0)
-			continue;
-		for (n = 0; n < desc->natts; n++)
-			if (!TupleDescAttr(desc, n)->attisdropped && strcmp(NameStr(TupleDescAttr(desc, n)->attname), name) == 0)
-				break;
-		if (n == desc->natts)
-			elog(ERROR, "table \"%s\" has no column \"%s\"", lookup->table, name);
-		lookup->numbers[i] = n + 1;
+/* lookup_open opens the table, whose names are known and cannot change from then on. */
+static Relation
+lookup_open(LookupTable *lookup)
+{
+	Relation table;
+
+	if (generation == 0)
+	{
+		CacheRegisterRelcacheCallback(tables_changed, (Datum) 0);
+		generation = 1;
+	}
+	for (;;)
+	{
+		if (lookup->generation != generation)
+			find_names(lookup);
+		/* taking the lock hears of changes */
+		table = table_open(lookup->table_oid, AccessShareLock);
+		if (lookup->generation == generation)
+			return table;
+		table_close(table, NoLock);
 	}
 }
 
@@ -49,14 +82,17 @@ static NullableDatum *
 row_values(const LookupTable *lookup, TupleTableSlot *slot, NullableDatum *values)
 {
 	TupleDesc desc = slot->tts_tupleDescriptor;
-	HeapTuple row = ExecCopySlotHeapTuple(slot);
-	Datum	 *all = palloc(desc->natts * sizeof(Datum));
-	bool	 *nulls = palloc(desc->natts * sizeof(bool));
 	int		  i;
 
-	heap_deform_tuple(row, desc, all, nulls);
-	for (i = 0; lookup->columns[i] != NULL; i++)
-		*values++ = (NullableDatum){.value = all[lookup->numbers[i] - 1], .isnull = nulls[lookup->numbers[i] - 1]};
+	slot_getallattrs(slot);
+	for (i = 0; i < lookup->ncolumns; i++, values++)
+	{
+		int				  n = lookup->numbers[i] - 1;
+		Form_pg_attribute column = TupleDescAttr(desc, n);
+
+		values->isnull = slot->tts_isnull[n];
+		values->value = values->isnull ? (Datum) 0 : datumCopy(slot->tts_values[n], column->attbyval, column->attlen);
+	}
 	return values;
 }
 
@@ -67,19 +103,14 @@ row_values(const LookupTable *lookup, TupleTableSlot *slot, NullableDatum *value
 static int
 lookup_scan(LookupTable *lookup, ScanKey keys, int nkeys, int most, NullableDatum **list, int room)
 {
-	Oid		 schema = get_namespace_oid("rental", false);
-	Relation table = table_open(get_relname_relid(lookup->table, schema), AccessShareLock);
-	Relation index = index_open(
-		lookup->index ? get_relname_relid(lookup->index, schema) : RelationGetPrimaryKeyIndex(table), AccessShareLock);
+	Relation		table = lookup_open(lookup);
+	Relation		index = index_open(lookup->index_oid, AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(table, NULL);
-	int				ncolumns = 0;
+	int				ncolumns = lookup->ncolumns;
 	int				n = 0;
 	IndexScanDesc	scan;
 	NullableDatum  *next;
 
-	column_numbers(lookup, RelationGetDescr(table));
-	while (lookup->columns[ncolumns] != NULL)
-		ncolumns++;
 	scan = index_beginscan(table, index, GetActiveSnapshot(), nkeys, 0);
 	index_rescan(scan, keys, nkeys, NULL, 0);
 	next = *list;

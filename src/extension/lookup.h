@@ -21,10 +21,15 @@ typedef struct LookupTable
 	const char *table;
 	const char *index;							  /* NULL: the primary key */
 	const char *columns[LOOKUP_MOST_COLUMNS + 1]; /* to read, up to a NULL */
-	AttrNumber	numbers[LOOKUP_MOST_COLUMNS];	  /* theirs, when last looked for */
+	/* found when it was first used, and anew when tables have changed */
+	uint64	   generation;
+	Oid		   table_oid;
+	Oid		   index_oid;
+	int		   ncolumns;
+	AttrNumber numbers[LOOKUP_MOST_COLUMNS];
 } LookupTable;
 
-#define LOOKUP(name, table, index, ...) static LookupTable name = {table, index, {__VA_ARGS__}, {0}}
+#define LOOKUP(name, table, index, ...) static LookupTable name = {table, index, {__VA_ARGS__}}
 
 extern bool lookup_row(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, NullableDatum *values);
 extern bool lookup_text_row(LookupTable *lookup, Datum key, Datum second, NullableDatum *values);
