@@ -167,6 +167,9 @@ SELECT deposit FROM price_settings_set(vendor_id => :'vendor');
 SELECT status, waiver, total FROM order_quote(:'w');
 SELECT waiver, total FROM order_quote_list(:'w') l, unnest(l.results);
 SELECT status, waiver, total FROM order_accept(:'w');
+-- what was exempt when it was ordered stays so, whatever becomes of the product
+SELECT name FROM product_rate_set(:'amp', 20);
+SELECT name FROM product_rate_set(:'chair', 11, waiver_exempt => true);
 SELECT id AS w1 FROM order_items WHERE order_id = :'w' AND product_id = :'chair' \gset
 SELECT id AS w2 FROM order_items WHERE order_id = :'w' AND product_id = :'amp' \gset
 SELECT waiver, total FROM order_item_change(:'w', :'w1', 4);
@@ -180,6 +183,35 @@ SELECT waiver, total FROM order_extend(:'w', '2026-06-19T10:00:00Z');
 SELECT o ->> 'waiver' AS first FROM order_as_of(:'w', '2026-06-15 09:00Z') o;
 SELECT kind, amount FROM order_charges WHERE order_id = :'w' ORDER BY id;
 SELECT status, balance = total + charges AS sums FROM order_return(:'w');
+-- what it costs is told before, to the cent: by the price, and in the cart, which has no part of it for what is exempt
+SELECT subtotal, waiver, total FROM price(:'chair', '2026-07-01 10:00Z', '2026-07-04 10:00Z', 3);
+SELECT subtotal, waiver, total FROM price(:'chair', '2026-07-01 10:00Z', '2026-07-04 10:00Z', 3, damage_waiver => true);
+SELECT name FROM product_rate_set(:'chair', 11.33);
+SELECT name FROM product_rate_set(:'amp', 20, waiver_exempt => true);
+SELECT waiver_percent FROM price_settings_set(vendor_id => :'vendor', waiver_percent => 7.5, deposit => 'percent_total', deposit_percent => 50);
+SELECT subtotal, waiver, total, deposit FROM price(:'chair', '2026-07-01 10:00Z', '2026-07-04 10:00Z', 3);
+SELECT subtotal, waiver, total, deposit, lines[cardinality(lines)] FROM price(:'chair', '2026-07-01 10:00Z', '2026-07-04 10:00Z', 3, damage_waiver => true);
+SELECT code FROM coupon_create('LESS', vendor_id => :'vendor', amount => 5) \gset
+BEGIN; SELECT act_as(:'carl');
+SELECT FROM cart_add(:'chair', 3, '2026-07-01 10:00Z', '2026-07-04 10:00Z');
+SELECT v.subtotal, v.waiver, v.total, v.deposit FROM cart_add(:'amp', 1, '2026-07-01 10:00Z', '2026-07-04 10:00Z') c, unnest(c.vendors) v;
+SELECT v.subtotal, v.discount, v.waiver, v.total, v.deposit FROM cart_get(coupon => 'less') c, unnest(c.vendors) v;
+SELECT v.subtotal, v.discount, v.waiver, v.total, v.deposit FROM cart_get(coupon => 'less', damage_waiver => true) c, unnest(c.vendors) v;
+SELECT o.id AS e, o.subtotal, o.discount, o.waiver, o.total, o.deposit FROM cart_checkout(coupon => 'less', damage_waiver => true) c, unnest(c.orders) o \gset
+COMMIT;
+\echo :subtotal :discount :waiver :total :deposit
+-- what comes back early had less of it, too, unless it is exempt
+SELECT id AS e1 FROM order_items WHERE order_id = :'e' AND product_id = :'chair' \gset
+SELECT status FROM order_confirm(:'e');
+SELECT status FROM order_dispatch(:'e');
+SET rental.clock = '2026-07-02 09:00Z';
+SELECT charges FROM order_return(:'e', '2026-07-02 09:00Z', jsonb_build_array(jsonb_build_object('item_id', :'e1', 'quantity', 2)));
+SELECT charges FROM order_return(:'e', '2026-07-02 09:00Z');
+SELECT kind, quantity, amount FROM order_charges WHERE order_id = :'e' ORDER BY id;
+SELECT name FROM product_rate_set(:'chair', 11);
+SELECT waiver_percent FROM price_settings_set(vendor_id => :'vendor', waiver_percent => 0);
+SELECT waiver, total FROM price(:'chair', '2026-07-11 10:00Z', '2026-07-14 10:00Z', 3);
+SELECT pg_temp.try(format('SELECT price(%L, %L, %L, damage_waiver => true)', :'chair', '2026-07-11 10:00Z', '2026-07-14 10:00Z'));
 BEGIN; UPDATE orders SET waiver = waiver + 1, subtotal = subtotal - 1 WHERE id = :'w'; COMMIT;
 SET rental.clock = '2026-06-15 09:00Z';
 -- nobody sets what follows from the items, nor sums that are none

@@ -168,3 +168,29 @@ SELECT status, count(*) > 0 AS some FROM orders WHERE vendor_id = :v GROUP BY 1 
 SELECT * FROM stock_verify();
 SELECT stock_rebuild() > 0 AS rebuilt;
 SELECT * FROM stock_verify();
+-- what was accepted by force is for what was promised then, as it was then: a hold that had ended was no promise, and who wants more, or longer, claims it anew
+SET rental.clock = '2026-06-01 09:00Z';
+SELECT id AS f FROM product_create('Benches', vendor_id => :v, day_rate => 1) \gset
+SELECT quantity FROM stock_set(:'f', 6);
+SELECT "order" AS f1 FROM pg_temp.place(:'f', 1, '2026-07-03T00:00:00Z', '2026-07-05T00:00:00Z') \gset
+SELECT status FROM order_confirm(:'f1');
+SELECT "order" AS f2 FROM pg_temp.place(:'f', 4, '2026-07-03T00:00:00Z', '2026-07-09T00:00:00Z') \gset
+SET rental.clock = '2026-06-03 09:00Z';
+SELECT "order" AS f3 FROM pg_temp.place(:'f', 5, '2026-07-05T00:00:00Z', '2026-07-09T00:00:00Z') \gset
+SELECT quantity FROM stock_set(:'f', 5, force => true);
+SELECT count(*) AS shortages FROM shortages WHERE product_id = :'f';
+SELECT order_extend(:'f1', '2026-07-07T00:00:00Z');
+SELECT order_confirm(:'f2');
+SELECT quantity FROM stock_set(:'f', 4, force => true);
+SELECT order_id = :'f3' AS third, missing FROM shortages WHERE product_id = :'f';
+SELECT status FROM order_confirm(:'f3');
+SELECT total FROM order_item_change(:'f3', (SELECT id FROM order_items WHERE order_id = :'f3'), 4);
+SELECT count(*) AS shortages FROM shortages WHERE product_id = :'f';
+SELECT order_extend(:'f1', '2026-07-07T00:00:00Z');
+UPDATE reservations SET quantity = 5 WHERE product_id = :'f' AND quantity = 4 AND state = 'firm';
+SET rental.clock = '2026-06-02 09:00Z';
+SELECT pg_temp.place(:'f', 1, '2026-07-06T00:00:00Z', '2026-07-07T00:00:00Z');
+SET rental.clock = '2026-06-04 09:00Z';
+SELECT stock_set(:'f', 3);
+SELECT blackout_create(:'f', '2026-07-06Z', '2026-07-07Z', 1);
+SELECT * FROM stock_verify(:'f');

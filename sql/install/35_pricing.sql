@@ -188,17 +188,17 @@ COMMENT ON COLUMN price_settings.late_steps IS 'instead: days begun, one after t
 COMMENT ON COLUMN price_settings.late_cap IS 'a piece costs no more than that; null: no limit';
 
 CREATE TYPE price_line AS (step text, description text, units integer, amount numeric);
-COMMENT ON TYPE price_line IS 'A figure of a price, for one piece up to the step quantity, then for all: base, season, minimum, quantity; discount, coupon, tax. Those of one piece sum to unit_price.';
+COMMENT ON TYPE price_line IS 'A figure of a price, for one piece up to the step quantity, then for all: base, season, minimum, quantity; discount, coupon, tax, waiver. Those of one piece sum to unit_price.';
 CREATE TYPE price_view AS (product_id uuid, currency text, start_at timestamptz, end_at timestamptz, units integer, unit text, quantity integer,
-	unit_price numeric, subtotal numeric, discount numeric, tax numeric, total numeric, deposit numeric, lines price_line[]);
+	unit_price numeric, subtotal numeric, discount numeric, tax numeric, waiver numeric, total numeric, deposit numeric, lines price_line[]);
 COMMENT ON TYPE price_view IS
-	'The price of a rental: units are what is charged, days or hours as unit says; subtotal = unit_price * quantity; total = subtotal - discount + tax, where tax is what is added.';
+	'The price of a rental: units are what is charged, days or hours as unit says; subtotal = unit_price * quantity; total = subtotal - discount + tax, where tax is what is added, and the waiver if it was asked for. waiver is what the damage waiver costs, 0 for an exempt product; it alone, and units of lines, may be null: where the vendor sells none.';
 
 CREATE FUNCTION price(product_id uuid, start_at timestamptz, end_at timestamptz, quantity integer DEFAULT 1, coupon text DEFAULT NULL,
-	customer_id uuid DEFAULT NULL) RETURNS price_view
+	customer_id uuid DEFAULT NULL, damage_waiver boolean DEFAULT false) RETURNS price_view
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION price(uuid, timestamptz, timestamptz, integer, text, uuid) IS
-	'What a rental of a product would cost, with a breakdown that explains every figure. customer_id (by default the caller) decides about group discounts; only the vendor''s team may name another. Errors: not_found, invalid_period, invalid_value (no rate, quantity), rule_violated (coupon, length of the period).';
+COMMENT ON FUNCTION price(uuid, timestamptz, timestamptz, integer, text, uuid, boolean) IS
+	'What a rental of a product would cost, with a breakdown that explains every figure. customer_id (by default the caller) decides about group discounts; only the vendor''s team may name another. Errors: not_found, invalid_period, invalid_value (no rate, quantity), rule_violated (coupon, length of the period, a damage_waiver that the vendor does not sell).';
 
 CREATE FUNCTION late_fee(product_id uuid, due_at timestamptz, returned_at timestamptz, quantity integer DEFAULT 1) RETURNS numeric
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';

@@ -66,6 +66,7 @@ CREATE TABLE order_items (
 	returned integer NOT NULL DEFAULT 0,
 	damaged integer NOT NULL DEFAULT 0,
 	lost integer NOT NULL DEFAULT 0,
+	waiver_exempt boolean NOT NULL DEFAULT false,
 	created_at timestamptz NOT NULL DEFAULT rental.now(),
 	CHECK (subtotal = unit_price * quantity AND total = subtotal - discount + tax),
 	CHECK (dispatched BETWEEN 0 AND quantity AND returned BETWEEN 0 AND dispatched AND damaged >= 0 AND lost >= 0 AND damaged + lost <= returned),
@@ -84,6 +85,7 @@ COMMENT ON COLUMN order_items.dispatched IS 'pieces that went out';
 COMMENT ON COLUMN order_items.returned IS 'pieces of those that are settled: back, in whatever condition, or lost';
 COMMENT ON COLUMN order_items.damaged IS 'pieces of those that came back damaged';
 COMMENT ON COLUMN order_items.lost IS 'pieces of those that never came back';
+COMMENT ON COLUMN order_items.waiver_exempt IS 'no damage waiver is for it, as its product was when it was ordered';
 
 CREATE TABLE order_charges (
 	id uuid NOT NULL DEFAULT rental.uuid7(),
@@ -402,7 +404,7 @@ COMMENT ON FUNCTION order_dispatch(uuid, order_dispatch_request) IS
 CREATE FUNCTION order_return(order_id uuid, returned_at timestamptz DEFAULT NULL, items order_return_request DEFAULT NULL) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_return(uuid, timestamptz, order_return_request) IS
-	'Items are back: those named, or all that are out; their stock is free from then on, and what is lost is gone from it. condition is good, damaged or lost. A damaged or lost piece is charged as charge says, up to the replacement value, which is the default for a lost one; damage that a waiver covers is not. What comes back late is charged the vendor''s late fee, what comes back early is refunded by its policy. returned_at is now if it is not given. The order is returned with the last of them. Errors: not_found, forbidden, invalid_state, invalid_value, invalid_field, unknown_field, rule_violated for a charge that the waiver covers.';
+	'Items are back: those named, or all that are out; their stock is free from then on, and what is lost is gone from it. condition is good, damaged or lost. A damaged or lost piece is charged as charge says, up to the replacement value, which is the default for a lost one; damage that a waiver covers is not. What comes back late is charged the vendor''s late fee, what comes back early is refunded by its policy, with the waiver''s part of that. returned_at is now if it is not given. The order is returned with the last of them. Errors: not_found, forbidden, invalid_state, invalid_value, invalid_field, unknown_field, rule_violated for a charge that the waiver covers.';
 CREATE FUNCTION order_extend(order_id uuid, end_at timestamptz DEFAULT NULL, items order_extend_request DEFAULT NULL) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_extend(uuid, timestamptz, order_extend_request) IS

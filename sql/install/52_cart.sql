@@ -30,10 +30,10 @@ CREATE TYPE cart_item_view AS (id uuid, vendor_id uuid, product_id uuid, product
 	end_at timestamptz, currency text, unit_price numeric, total numeric, available integer, problem text, detail text);
 COMMENT ON TYPE cart_item_view IS
 	'Something in a cart, priced and checked now; problem is the code of the error that ordering it would raise, and detail says more. Only location_id, unit_price, total, available, problem, detail may be null.';
-CREATE TYPE cart_vendor_view AS (vendor_id uuid, vendor_name text, currency text, subtotal numeric, discount numeric, tax numeric, deposit numeric, total numeric,
-	terms_version text);
+CREATE TYPE cart_vendor_view AS (vendor_id uuid, vendor_name text, currency text, subtotal numeric, discount numeric, tax numeric, waiver numeric, deposit numeric,
+	total numeric, terms_version text);
 COMMENT ON TYPE cart_vendor_view IS
-	'What a cart costs at one vendor, without the items that have a problem; each becomes an order. terms_version are the terms to be accepted. Only terms_version may be null.';
+	'What a cart costs at one vendor, without the items that have a problem; each becomes an order. waiver is what the damage waiver costs, and is in total and deposit if it was asked for; null: the vendor sells none. terms_version are the terms to be accepted. Only waiver and terms_version may be null.';
 CREATE TYPE cart_view AS (items cart_item_view[], vendors cart_vendor_view[], is_ready boolean);
 COMMENT ON TYPE cart_view IS 'A cart; is_ready: it has items, and none has a problem. Nothing in it is null.';
 CREATE TYPE cart_orders_view AS (orders order_view[]);
@@ -44,10 +44,10 @@ COMMENT ON DOMAIN cart_terms_request IS 'A list of 1 to 100 objects {vendor_id, 
 CREATE TYPE cart_terms_request_item AS (vendor_id uuid, version text);
 COMMENT ON TYPE cart_terms_request_item IS 'The terms of a vendor that are accepted.';
 
-CREATE FUNCTION cart_get(coupon text DEFAULT NULL) RETURNS cart_view
+CREATE FUNCTION cart_get(coupon text DEFAULT NULL, damage_waiver boolean DEFAULT false) RETURNS cart_view
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION cart_get(text) IS
-	'The caller''s cart, priced and checked now, by a coupon where the vendor has it. What others order meanwhile may still take the stock. Error: rule_violated for a coupon that is not good.';
+COMMENT ON FUNCTION cart_get(text, boolean) IS
+	'The caller''s cart, priced and checked now, by a coupon where the vendor has it, with the damage waiver or without. What others order meanwhile may still take the stock. Error: rule_violated for a coupon that is not good, or a damage_waiver that a vendor does not sell.';
 CREATE FUNCTION cart_add(product_id uuid, quantity integer, start_at timestamptz, end_at timestamptz, location_id uuid DEFAULT NULL) RETURNS cart_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cart_add(uuid, integer, timestamptz, timestamptz, uuid) IS

@@ -79,7 +79,10 @@ COMMENT ON FUNCTION stock_rebuild() IS 'Makes all timelines anew from stock, uni
 CREATE VIEW shortages AS
 WITH short AS (
 	SELECT l.vendor_id, l.product_id, l.location_id, s.start_at, s.end_at, -s.value AS missing
-	FROM timelines l, timeline_steps(l.free, tstzrange(l.lower, l.upper)) s
+	FROM timelines l
+	CROSS JOIN LATERAL (SELECT timeline_agg(r.blocked, r.quantity) AS back FROM reservations r WHERE r.product_id = l.product_id
+		AND r.location_id = l.location_id AND r.vendor_id = l.vendor_id AND r.state = 'hold' AND r.expires_at <= rental.now()) e
+	CROSS JOIN LATERAL timeline_steps(COALESCE(l.free + e.back, l.free), tstzrange(l.lower, l.upper)) s
 	WHERE l.level = -1 AND l.lower > '-infinity' AND s.value < 0 AND s.end_at > rental.now()
 ), queue AS (
 	SELECT h.*, r.id AS reservation_id, r.order_item_id, r.quantity,

@@ -10,6 +10,7 @@
 
 #include "access/htup_details.h"
 #include "actor.h"
+#include "amount.h"
 #include "errors.h"
 #include "funcapi.h"
 #include "lines.h"
@@ -26,7 +27,7 @@
 #include "utils/typcache.h"
 
 #define CART_ITEM_COLUMNS	14
-#define CART_VENDOR_COLUMNS 9
+#define CART_VENDOR_COLUMNS 10
 
 PLAN(cart_make,
 	 "INSERT INTO rental.carts AS c (customer_id, created_at, updated_at) VALUES ($1, $2, $2) "
@@ -185,15 +186,18 @@ item_row(const CartItem *item, Oid type)
 	return row_of(type, values, nulls);
 }
 
-/* vendor_row sums what is in order of one vendor's items. */
+/* vendor_row sums what is in order of one vendor's items, and tells what the damage waiver costs, taken or not. */
 static Datum
-vendor_row(CartItem *items, int n, const pg_uuid_t *customer_id, const char *coupon, Oid type)
+vendor_row(CartItem *items, int n, const pg_uuid_t *customer_id, const char *coupon, bool with_waiver, Oid type)
 {
-	OrderLine	*lines = palloc(n * sizeof(OrderLine));
-	OrderAmounts amounts;
-	Policy		 policy;
-	int			 nlines = 0;
-	int			 i;
+	OrderLine	 *lines = palloc(n * sizeof(OrderLine));
+	PriceOrder	  price = {.customer_id = customer_id, .coupon = coupon};
+	OrderAmounts  amounts;
+	NullableDatum waiver_percent;
+	Datum		  waiver;
+	Policy		  policy;
+	int			  nlines = 0;
+	int			  i;
 
 	for (i = 0; i < n; i++)
 		if (items[i].problem == NULL)
@@ -202,7 +206,14 @@ vendor_row(CartItem *items, int n, const pg_uuid_t *customer_id, const char *cou
 		return (Datum) 0;
 	for (i = 0; i < nlines; i++)
 		lines[i].is_priced = false;
-	lines_price(lines, nlines, &(PriceOrder){.customer_id = customer_id, .coupon = coupon}, NULLVALUE, &amounts);
+	waiver_percent =
+		with_waiver ? VALUE(price_waiver_percent(&lines[0].product)) : price_waiver_sold(&lines[0].product);
+	lines_price(lines, nlines, &price, waiver_percent, &amounts);
+	waiver = amounts.waiver;
+	if (with_waiver)
+		amounts.total = amount_add(amounts.total, waiver);
+	else if (!waiver_percent.isnull)
+		lines_price(lines, nlines, &price, NULLVALUE, &amounts);
 	policy_load(&items->vendor_id, &policy);
 	{
 		Datum values[CART_VENDOR_COLUMNS] = {UUIDPGetDatum(&items->vendor_id),
@@ -211,11 +222,12 @@ vendor_row(CartItem *items, int n, const pg_uuid_t *customer_id, const char *cou
 											 amounts.subtotal,
 											 amounts.discount,
 											 amounts.tax,
+											 waiver,
 											 amounts.deposit,
 											 amounts.total,
 											 policy.terms_version ? CStringGetTextDatum(policy.terms_version)
 																  : (Datum) 0};
-		bool  nulls[CART_VENDOR_COLUMNS] = {[8] = policy.terms_version == NULL};
+		bool  nulls[CART_VENDOR_COLUMNS] = {[6] = waiver_percent.isnull, [9] = policy.terms_version == NULL};
 
 		return row_of(type, values, nulls);
 	}
@@ -251,7 +263,7 @@ coupon_require(const char *coupon, bool found)
 
 /* cart_answer looks at a cart and makes it the function's result, in the memory of whoever called plan_open. */
 static Datum
-cart_answer(FunctionCallInfo fcinfo, const pg_uuid_t *customer_id, const char *coupon, bool read_only,
+cart_answer(FunctionCallInfo fcinfo, const pg_uuid_t *customer_id, const char *coupon, bool with_waiver, bool read_only,
 			MemoryContext caller)
 {
 	TupleDesc desc;
@@ -281,7 +293,8 @@ cart_answer(FunctionCallInfo fcinfo, const pg_uuid_t *customer_id, const char *c
 	for (i = 0; i < n; i += items_of_vendor(&items[i], n - i))
 	{
 		Datum row = vendor_row(&items[i], items_of_vendor(&items[i], n - i), customer_id,
-							   coupon_at(&items[i].vendor_id, coupon, &has_coupon), TupleDescAttr(desc, 1)->atttypid);
+							   coupon_at(&items[i].vendor_id, coupon, &has_coupon), with_waiver,
+							   TupleDescAttr(desc, 1)->atttypid);
 
 		if (row != (Datum) 0)
 			vendors[nvendors++] = row;
@@ -296,7 +309,7 @@ cart_answer(FunctionCallInfo fcinfo, const pg_uuid_t *customer_id, const char *c
 	return result;
 }
 
-/* cart_get(coupon text) */
+/* cart_get(coupon text, damage_waiver boolean) */
 PG_FUNCTION_INFO_V1(cart_get);
 Datum
 cart_get(PG_FUNCTION_ARGS)
@@ -305,7 +318,8 @@ cart_get(PG_FUNCTION_ARGS)
 	const pg_uuid_t *customer_id = &actor_require_user()->user_id;
 
 	plan_open();
-	return cart_answer(fcinfo, customer_id, request_text(FCARG(0), "coupon", 40), true, caller);
+	return cart_answer(fcinfo, customer_id, request_text(FCARG(0), "coupon", 40), !PG_ARGISNULL(1) && PG_GETARG_BOOL(1),
+					   true, caller);
 }
 
 /* wish_check checks what is put into a cart, but for its stock, which may come and go. */
@@ -346,7 +360,7 @@ cart_add(PG_FUNCTION_ARGS)
 		rental_raise(rule_violated, errmsg("a cart has at most %d items", ORDER_MOST_ITEMS));
 	plan_run(&cart_insert, VALUE(UUIDPGetDatum(&product.vendor_id)), cart, FCARG(0), FCARG(4), FCARG(1), FCARG(2),
 			 FCARG(3), now);
-	return cart_answer(fcinfo, customer_id, NULL, false, caller);
+	return cart_answer(fcinfo, customer_id, NULL, false, false, caller);
 }
 
 /* cart_item_find locks an item of the caller's own cart. */
@@ -378,7 +392,7 @@ cart_item_change(PG_FUNCTION_ARGS)
 	wish_check(&product_id, DatumGetInt32(wish[0].value), DatumGetTimestampTz(wish[1].value),
 			   DatumGetTimestampTz(wish[2].value), &product);
 	plan_run(&cart_update, FCARG(0), wish[0], wish[1], wish[2]);
-	return cart_answer(fcinfo, customer_id, NULL, false, caller);
+	return cart_answer(fcinfo, customer_id, NULL, false, false, caller);
 }
 
 PG_FUNCTION_INFO_V1(cart_item_remove);
@@ -391,7 +405,7 @@ cart_item_remove(PG_FUNCTION_ARGS)
 	plan_open();
 	cart_item_find(FCARG(0), customer_id);
 	plan_run(&cart_delete, FCARG(0));
-	return cart_answer(fcinfo, customer_id, NULL, false, caller);
+	return cart_answer(fcinfo, customer_id, NULL, false, false, caller);
 }
 
 static const char *const terms_fields[] = {"vendor_id", "version", NULL};

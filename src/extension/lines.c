@@ -24,13 +24,13 @@
 
 STORE(item_rows, "order_items", "id", "vendor_id", "order_id", "product_id", "location_id", "quantity", "start_at",
 	  "end_at", "unit_price", "subtotal", "discount", "tax", "total", "dispatched", "returned", "damaged", "lost",
-	  "created_at");
+	  "created_at", "waiver_exempt");
 STORE(reservation_rows, "reservations", "id", "vendor_id", "product_id", "location_id", "order_item_id", "quantity",
 	  "period", "blocked", "expires_at", "created_at", "state");
 PLAN(unit_place, "SELECT location_id FROM rental.units WHERE id = $1 AND product_id = $2", UUIDOID, UUIDOID);
 PLAN(
 	items_of,
-	"SELECT id, product_id, location_id, quantity, start_at, end_at, unit_price, subtotal, discount, tax, total, dispatched, returned "
+	"SELECT id, product_id, location_id, quantity, start_at, end_at, unit_price, subtotal, discount, tax, total, dispatched, returned, waiver_exempt "
 	"FROM rental.order_items WHERE order_id = $1 AND vendor_id = $2 ORDER BY id",
 	UUIDOID, UUIDOID);
 PLAN(item_update,
@@ -83,9 +83,9 @@ PLAN(
 PLAN(
 	item_split,
 	"INSERT INTO rental.order_items (id, vendor_id, order_id, product_id, location_id, quantity, start_at, end_at, unit_price, subtotal, "
-	"discount, tax, total, dispatched, returned, damaged, lost, created_at) "
+	"discount, tax, total, dispatched, returned, damaged, lost, created_at, waiver_exempt) "
 	"SELECT $3, vendor_id, order_id, product_id, location_id, returned, start_at, end_at, unit_price, unit_price * returned, s.discount, s.tax, "
-	"unit_price * returned - s.discount + s.tax, returned, returned, damaged, lost, $5 FROM rental.order_items i, "
+	"unit_price * returned - s.discount + s.tax, returned, returned, damaged, lost, $5, waiver_exempt FROM rental.order_items i, "
 	"LATERAL (SELECT round(i.discount * i.returned / i.quantity, $4) AS discount, round(i.tax * i.returned / i.quantity, $4) AS tax) s "
 	"WHERE i.id = $1 AND i.vendor_id = $2",
 	UUIDOID, UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID);
@@ -188,6 +188,9 @@ line_complete(OrderLine *line)
 		rental_raise(invalid_value, errmsg("the product is not for rent any more"),
 					 errfield(line_field(line, "product_id")));
 	line->blocked = blocked_by(&line->product, &line->period);
+	/* one that has a price keeps what held when it was made */
+	if (!line->is_priced)
+		line->waiver_exempt = price_is_exempt(&line->product);
 	if (line->nunits > 0 && !line->product.serialised)
 		rental_raise(invalid_value, errmsg("only a serialised product has units"),
 					 errfield(line_field(line, "unit_ids")));
@@ -269,7 +272,7 @@ lines_price(OrderLine *lines, int n, PriceOrder *price, NullableDatum waiver_per
 		amounts->discount = amount_add(amounts->discount, lines[i].discount);
 		amounts->tax = amount_add(amounts->tax, lines[i].tax);
 		amounts->total = amount_add(amounts->total, lines[i].total);
-		if (!waiver_percent.isnull && !price_is_exempt(&lines[i].product))
+		if (!waiver_percent.isnull && !lines[i].waiver_exempt)
 			covered = amount_add(covered, DirectFunctionCall2(numeric_sub, lines[i].subtotal, lines[i].discount));
 		amounts->deposit =
 			amount_add(amounts->deposit, amount_datum(price_deposit(&lines[i].product, lines[i].quantity), currency));
@@ -300,7 +303,7 @@ lines_insert(const Order *order, const OrderLine *lines, int n, TimestampTz now)
 				  VALUE(TimestampTzGetDatum(lines[i].period.start)), VALUE(TimestampTzGetDatum(lines[i].period.end)),
 				  VALUE(lines[i].unit_price), VALUE(lines[i].subtotal), VALUE(lines[i].discount), VALUE(lines[i].tax),
 				  VALUE(lines[i].total), VALUE(none), VALUE(none), VALUE(none), VALUE(none),
-				  VALUE(TimestampTzGetDatum(now)));
+				  VALUE(TimestampTzGetDatum(now)), VALUE(BoolGetDatum(lines[i].waiver_exempt)));
 }
 
 /* Taking stock */
@@ -487,6 +490,7 @@ lines_load(const Order *order, int *n)
 		line->total = plan_value_of(rows, i, 11).value;
 		line->dispatched = DatumGetInt32(plan_value_of(rows, i, 12).value);
 		line->returned = DatumGetInt32(plan_value_of(rows, i, 13).value);
+		line->waiver_exempt = DatumGetBool(plan_value_of(rows, i, 14).value);
 		line->is_priced = true;
 		if (!product_find(&line->product_id, &line->product))
 			elog(ERROR, "the product of an order is gone");

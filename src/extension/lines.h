@@ -31,6 +31,7 @@ typedef struct OrderLine
 	Datum		  discount;
 	Datum		  tax;
 	Datum		  total;
+	bool		  waiver_exempt; /* as its product was when the line was made */
 	int32		  dispatched;
 	int32		  returned;
 } OrderLine;

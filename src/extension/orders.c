@@ -1159,7 +1159,7 @@ charge_condition(Change *change, const Pieces *pieces)
 
 	if (strcmp(pieces->condition, "good") == 0)
 		return;
-	if (!lost && !change->order.waiver_percent.isnull && !price_is_exempt(&pieces->line->product))
+	if (!lost && !change->order.waiver_percent.isnull && !pieces->line->waiver_exempt)
 	{
 		if (pieces->has_charge)
 			rental_raise(rule_violated, errmsg("the damage waiver covers the damage"),
@@ -1181,15 +1181,28 @@ charge_condition(Change *change, const Pieces *pieces)
 	charge_line(change, pieces, lost ? "loss" : "damage", amount, pieces->reason);
 }
 
-/* early_refund is what pieces cost too much that come back before their end: their price less that of the time they were out. */
+/* pieces_part is what pieces have of an amount of their line. */
+static Minor
+pieces_part(const Order *order, const Pieces *pieces, Datum amount)
+{
+	Datum part = amount_divide(amount_times(amount, pieces->quantity), pieces->line->quantity);
+
+	return amount_minor(amount_round(part, order->currency), order->currency);
+}
+
+/*
+ * early_refund is what pieces cost too much that come back before their end:
+ * their price less that of the time they were out, and the damage waiver's
+ * part of that. It is below zero, or zero.
+ */
 static Datum
 early_refund(const Order *order, const Pieces *pieces, TimestampTz at)
 {
-	OrderLine  shorter = *pieces->line;
-	PriceOrder price = {.customer_id = &order->customer_id};
-	Datum	   paid = amount_round(
-			 amount_divide(amount_times(pieces->line->total, pieces->quantity), pieces->line->quantity), order->currency);
+	OrderLine	 shorter = *pieces->line;
+	PriceOrder	 price = {.customer_id = &order->customer_id};
 	OrderAmounts amounts;
+	Minor		 less;
+	Minor		 covered;
 
 	shorter.quantity = pieces->quantity;
 	shorter.period.end = Max(at, shorter.period.start + 15 * USECS_PER_MINUTE);
@@ -1199,9 +1212,13 @@ early_refund(const Order *order, const Pieces *pieces, TimestampTz at)
 	if (price.is_spread)
 		price.coupon = NULL;
 	lines_price(&shorter, 1, &price, NULLVALUE, &amounts);
-	if (!amount_less(amounts.total, paid))
-		return amount_round(amount_zero(), order->currency);
-	return DirectFunctionCall2(numeric_sub, amounts.total, paid);
+	less = Max(pieces_part(order, pieces, pieces->line->total) - amount_minor(amounts.total, order->currency), 0);
+	covered =
+		pieces_part(order, pieces, DirectFunctionCall2(numeric_sub, pieces->line->subtotal, pieces->line->discount)) -
+		amount_minor(DirectFunctionCall2(numeric_sub, amounts.subtotal, amounts.discount), order->currency);
+	if (!order->waiver_percent.isnull && !shorter.waiver_exempt && covered > 0)
+		less += price_waiver(order->waiver_percent.value, covered);
+	return amount_datum(-less, order->currency);
 }
 
 static void

@@ -667,13 +667,22 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 	order->total = order->subtotal - order->discount + order->tax;
 }
 
-/* price_waiver_percent is what a vendor takes of the lines for the damage waiver. */
-Datum
-price_waiver_percent(const Product *product)
+/* price_waiver_sold is what a vendor takes of the lines for the damage waiver; null if it sells none. */
+NullableDatum
+price_waiver_sold(const Product *product)
 {
 	NullableDatum percent = priced(product, COL_WAIVER_PERCENT);
 
-	if (percent.isnull || millionths(percent.value) == 0)
+	return !percent.isnull && millionths(percent.value) == 0 ? NULLVALUE : percent;
+}
+
+/* price_waiver_percent is price_waiver_sold for who wants the waiver. */
+Datum
+price_waiver_percent(const Product *product)
+{
+	NullableDatum percent = price_waiver_sold(product);
+
+	if (percent.isnull)
 		rental_raise(rule_violated, errmsg("the vendor sells no damage waiver"), errfield("damage_waiver"));
 	return percent.value;
 }
@@ -783,7 +792,10 @@ price_line(TupleDesc desc, const ChargeLine *line, const char *currency)
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
-/* price(product_id uuid, start_at, end_at timestamptz, quantity integer, coupon text, customer_id uuid) */
+/*
+ * price(product_id uuid, start_at, end_at timestamptz, quantity integer, coupon text, customer_id uuid,
+ * damage_waiver boolean)
+ */
 PG_FUNCTION_INFO_V1(price);
 Datum
 price(PG_FUNCTION_ARGS)
@@ -798,8 +810,11 @@ price(PG_FUNCTION_ARGS)
 	TupleDesc	  line_desc;
 	Oid			  line_type;
 	Datum		 *lines;
-	Datum		  values[14];
-	bool		  nulls[14] = {false};
+	bool		  with_waiver = !PG_ARGISNULL(6) && PG_GETARG_BOOL(6);
+	NullableDatum waiver_percent;
+	Minor		  waiver = 0;
+	Datum		  values[15];
+	bool		  nulls[15] = {false};
 	Datum		  result;
 	int			  i;
 
@@ -825,9 +840,17 @@ price(PG_FUNCTION_ARGS)
 	else if (who->role == ACTOR_CUSTOMER)
 		order.customer_id = &who->user_id;
 	price_items(&item, 1, &order);
+	waiver_percent = with_waiver ? VALUE(price_waiver_percent(&product)) : price_waiver_sold(&product);
+	if (!waiver_percent.isnull && !price_is_exempt(&product))
+		waiver = price_waiver(waiver_percent.value, item.subtotal - item.discount);
+	if (with_waiver && waiver > 0)
+	{
+		item.total += waiver;
+		charge_explain(&item.charge, "waiver", "damage waiver", 0, waiver);
+	}
 	currency = product.currency;
 	MemoryContextSwitchTo(caller);
-	line_type = get_element_type(TupleDescAttr(desc, 13)->atttypid);
+	line_type = get_element_type(TupleDescAttr(desc, 14)->atttypid);
 	line_desc = BlessTupleDesc(TypeGetTupleDesc(line_type, NIL));
 	lines = palloc(item.charge.nlines * sizeof(Datum));
 	for (i = 0; i < item.charge.nlines; i++)
@@ -843,11 +866,13 @@ price(PG_FUNCTION_ARGS)
 	values[8] = amount_datum(item.subtotal, currency);
 	values[9] = amount_datum(item.discount, currency);
 	values[10] = amount_datum(item.tax, currency);
-	values[11] = amount_datum(item.total, currency);
-	values[12] = amount_datum(price_deposit(&product, item.quantity) +
+	values[11] = amount_datum(waiver, currency);
+	nulls[11] = waiver_percent.isnull;
+	values[12] = amount_datum(item.total, currency);
+	values[13] = amount_datum(price_deposit(&product, item.quantity) +
 								  price_deposit_share(&product, item.subtotal - item.discount, item.total),
 							  currency);
-	values[13] = PointerGetDatum(construct_array(lines, item.charge.nlines, line_type, -1, false, TYPALIGN_DOUBLE));
+	values[14] = PointerGetDatum(construct_array(lines, item.charge.nlines, line_type, -1, false, TYPALIGN_DOUBLE));
 	result = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 	plan_close();
 	return result;

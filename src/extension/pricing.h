@@ -46,18 +46,19 @@ typedef struct PriceOrder
 	pg_uuid_t coupon_id;
 } PriceOrder;
 
-extern void	 price_items(PriceItem *items, int n, PriceOrder *order);
-extern void	 price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_t *order_id);
-extern void	 price_release(const pg_uuid_t *order_id);
-extern bool	 price_has_taxes(const pg_uuid_t *vendor_id);
-extern char *price_coupon_code(const char *typed);
-extern bool	 price_has_coupon(const pg_uuid_t *vendor_id, const char *code);
-extern void	 price_keep_coupon(PriceOrder *price, const pg_uuid_t *order_id);
-extern Datum price_waiver_percent(const Product *product);
-extern Minor price_waiver(Datum percent, Minor covered);
-extern bool	 price_is_exempt(const Product *product);
-extern Minor price_deposit(const Product *product, int32 quantity);
-extern Minor price_deposit_share(const Product *product, Minor items, Minor total);
-extern Minor price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at, int32 quantity);
+extern void			 price_items(PriceItem *items, int n, PriceOrder *order);
+extern void			 price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_t *order_id);
+extern void			 price_release(const pg_uuid_t *order_id);
+extern bool			 price_has_taxes(const pg_uuid_t *vendor_id);
+extern char			*price_coupon_code(const char *typed);
+extern bool			 price_has_coupon(const pg_uuid_t *vendor_id, const char *code);
+extern void			 price_keep_coupon(PriceOrder *price, const pg_uuid_t *order_id);
+extern NullableDatum price_waiver_sold(const Product *product);
+extern Datum		 price_waiver_percent(const Product *product);
+extern Minor		 price_waiver(Datum percent, Minor covered);
+extern bool			 price_is_exempt(const Product *product);
+extern Minor		 price_deposit(const Product *product, int32 quantity);
+extern Minor		 price_deposit_share(const Product *product, Minor items, Minor total);
+extern Minor		 price_late(const Product *product, TimestampTz due_at, TimestampTz returned_at, int32 quantity);
 
 #endif /* RENTAL_PRICING_H */

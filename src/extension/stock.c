@@ -213,34 +213,38 @@ typedef struct StockClaim
 	int32			 quantity;
 	TimestampTz		 since;	  /* what lies before is past and does not count */
 	TimestampTz		 made_at; /* of a new reservation; -infinity for any other change */
+	Period			 had;	  /* where it took as much before: only there it may go as far as was accepted by force */
 } StockClaim;
+
+static const Period always = {DT_NOBEGIN, DT_NOEND};
+static const Period never = {DT_NOEND, DT_NOBEGIN};
 
 /*
  * tolerated is how far below zero a claim may go: what the product allows
- * always, and what was accepted by force before the claim was made.
+ * always (limit), and what was accepted by force after the claim was made.
  */
 static TimelineView
-tolerated(const StockClaim *claim)
+tolerated(const StockClaim *claim, int32 *limit)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	PlanRights	  rights = plan_open_trusted();
-	int32		  limit = 0;
 	TimelineView  kept = {0};
 	TimelineView  allowed = {0};
 
+	*limit = 0;
 	if (plan_run(&tolerance, VALUE(UUIDPGetDatum(&claim->key->product_id)),
 				 VALUE(UUIDPGetDatum(&claim->key->location_id)), VALUE(UUIDPGetDatum(&claim->key->vendor_id))) > 0)
 	{
 		NullableDatum floor = plan_value(0, 2);
 		MemoryContext old = MemoryContextSwitchTo(caller);
 
-		limit = DatumGetInt32(plan_datum(0, 1));
+		*limit = DatumGetInt32(plan_datum(0, 1));
 		if (!floor.isnull && DatumGetTimestampTz(plan_datum(0, 3)) >= claim->made_at)
 			kept = timeline_view((Timeline *) PG_DETOAST_DATUM_COPY(floor.value));
 		MemoryContextSwitchTo(old);
 	}
 	plan_close_trusted(rights);
-	allowed.base = -limit;
+	allowed.base = -*limit;
 	return timeline_view(timeline_lesser(&kept, &allowed));
 }
 
@@ -268,23 +272,30 @@ judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 	int32		 worst = PG_INT32_MAX;
 	TimelineView truly;
 	TimelineView least;
+	int32		 limit;
 
 	/* where no chunk is nobody was promised anything, but what was sold for good */
 	if (claim->reservation_id == NULL && TIMESTAMP_IS_NOBEGIN(after->period.start) && !any_sold(claim->key))
 		return;
+	truly = stock_truly_free(after, claim->key, true, claim->reservation_id);
 	if (is_forcing())
 	{
-		remember_accepted(claim->key, after);
+		remember_accepted(claim->key, &(StockPiece){after->period, after->holds_until, truly});
 		return;
 	}
-	truly = stock_truly_free(after, claim->key, true, claim->reservation_id);
-	least = tolerated(claim);
+	least = tolerated(claim, &limit);
 	while (at < after->period.end)
 	{
 		const TimelineView *views[] = {&before->free, &after->free, &truly, &least};
+		bool				had = at >= claim->had.start && at < claim->had.end;
 		TimestampTz			next = after->period.end;
 		int32				value[4];
 		int					i;
+
+		if (at < claim->had.start)
+			next = Min(next, claim->had.start);
+		else if (had)
+			next = Min(next, claim->had.end);
 
 		for (i = 0; i < 4; i++)
 		{
@@ -294,7 +305,7 @@ judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 			if (step + 1 < views[i]->count)
 				next = Min(next, views[i]->at[step + 1]);
 		}
-		if (value[1] < value[0] && value[2] < value[3] && value[2] < worst)
+		if (value[1] < value[0] && value[2] < (had ? value[3] : -limit) && value[2] < worst)
 		{
 			worst = value[2];
 			worst_at = at;
@@ -418,19 +429,29 @@ is_endless(const Taking *taking)
 	return taking->quantity > 0 && TIMESTAMP_IS_NOEND(taking->period.end);
 }
 
+/*
+ * taking_change carries a change of what is taken into the timelines. What
+ * was accepted by force was accepted for what was taken then: a row that comes
+ * back with a restore or is a part of another, and one that goes on as it was.
+ * What takes more pieces, or a longer time, claims them anew, and so does a hold
+ * that had ended.
+ */
 static void
-taking_change(const Taking *old, const Taking *new)
+taking_change(const Taking *old, const Taking *new, bool is_insert)
 {
 	const Taking *live = new->quantity > 0 ? new : old;
-	StockClaim	  claim = {&live->key, &live->id, new->quantity, DT_NOBEGIN, DT_NOBEGIN};
+	StockClaim	  claim = {&live->key, &live->id, new->quantity, DT_NOBEGIN, DT_NOBEGIN, never};
 	StockShift	  shifts[2];
 	int			  n = 0;
 
-	if (old->quantity == 0 && new->quantity > 0)
+	if (is_insert)
+	{
 		claim.made_at = new->created_at;
-	/* what was accepted by force was not accepted for a hold that had ended: it is claimed anew */
-	else if (old->is_hold && old->expires_at <= rental_now())
-		claim.made_at = rental_now();
+		if (new->created_at < rental_now())
+			claim.had = always;
+	}
+	else if (old->quantity >= new->quantity && old->expires_at > rental_now())
+		claim.had = old->period;
 	/* what is sold for good is taken off the capacity */
 	if (is_endless(old) || is_endless(new))
 	{
@@ -477,16 +498,16 @@ stock_reservation_changed(PG_FUNCTION_ARGS)
 		chunk_require(&new.key);
 	order = old.quantity == 0 || new.quantity == 0 ? 0 : compare_keys(&old.key, &new.key);
 	if (order == 0)
-		taking_change(&old, &new);
+		taking_change(&old, &new, trigger_old_row(trigger) == NULL);
 	else if (order < 0)
 	{
-		taking_change(&old, &nothing);
-		taking_change(&nothing, &new);
+		taking_change(&old, &nothing, false);
+		taking_change(&nothing, &new, false);
 	}
 	else
 	{
-		taking_change(&nothing, &new);
-		taking_change(&old, &nothing);
+		taking_change(&nothing, &new, false);
+		taking_change(&old, &nothing, false);
 	}
 	return PointerGetDatum(NULL);
 }
@@ -522,6 +543,7 @@ PLAN(
 PLAN(
 	units_lock,
 	"SELECT FROM rental.units u JOIN changed b ON u.id = b.unit_id AND u.vendor_id = b.vendor_id ORDER BY u.id FOR NO KEY UPDATE OF u", );
+PLAN(blackouts_new, "SELECT FROM changed WHERE created_at >= $1 LIMIT 1", TIMESTAMPTZOID);
 PLAN(
 	units_gone,
 	"SELECT u.code FROM changed u JOIN rental.unit_assignments a ON a.unit_id = u.id AND a.vendor_id = u.vendor_id "
@@ -530,9 +552,12 @@ PLAN(
 	"AND p.location_id = r.location_id AND p.period @> a.blocked * tstzrange($1, NULL)) LIMIT 1",
 	TIMESTAMPTZOID);
 
-/* capacities_refresh computes the capacities anew that a statement has changed. */
+/*
+ * capacities_refresh computes the capacities anew that a statement has changed.
+ * What was accepted by force counts only for rows that a restore brings back.
+ */
 static void
-capacities_refresh(FunctionCallInfo fcinfo, PreparedPlan *keys)
+capacities_refresh(FunctionCallInfo fcinfo, PreparedPlan *keys, bool is_restored)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	bool		 update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
@@ -550,7 +575,7 @@ capacities_refresh(FunctionCallInfo fcinfo, PreparedPlan *keys)
 	}
 	for (i = 0; i < n; i++)
 	{
-		StockClaim claim = {&changed[i], NULL, 0, rental_now(), DT_NOBEGIN};
+		StockClaim claim = {&changed[i], NULL, 0, rental_now(), DT_NOBEGIN, is_restored ? always : never};
 
 		chunk_set_capacity(&changed[i], capacity_now(&changed[i]), judge_claim, &claim);
 	}
@@ -571,6 +596,12 @@ statement_begin(FunctionCallInfo fcinfo)
 	return rights;
 }
 
+static bool
+is_insert(FunctionCallInfo fcinfo)
+{
+	return TRIGGER_FIRED_BY_INSERT(((TriggerData *) fcinfo->context)->tg_event);
+}
+
 /* stock_changed: after a statement inserted or updated rows of stock; a deleted row takes its timeline with it */
 PG_FUNCTION_INFO_V1(stock_changed);
 Datum
@@ -578,8 +609,8 @@ stock_changed(PG_FUNCTION_ARGS)
 {
 	PlanRights rights = statement_begin(fcinfo);
 
-	capacities_refresh(fcinfo, stock_keys);
-	if (TRIGGER_FIRED_BY_INSERT(((TriggerData *) fcinfo->context)->tg_event))
+	capacities_refresh(fcinfo, stock_keys, is_insert(fcinfo));
+	if (is_insert(fcinfo))
 		plan_execute(&mark_stocked, NULL, 0, false);
 	plan_close_trusted(rights);
 	return PointerGetDatum(NULL);
@@ -592,7 +623,7 @@ unit_changed(PG_FUNCTION_ARGS)
 {
 	PlanRights rights = statement_begin(fcinfo);
 
-	capacities_refresh(fcinfo, unit_keys);
+	capacities_refresh(fcinfo, unit_keys, is_insert(fcinfo));
 	if (TRIGGER_FIRED_BY_UPDATE(((TriggerData *) fcinfo->context)->tg_event) &&
 		plan_run(&units_gone, VALUE(TimestampTzGetDatum(rental_now()))) > 0)
 		rental_raise(conflict, errmsg("unit %s is assigned to an order then", plan_text(0, 1)),
@@ -616,7 +647,8 @@ blackout_changed(PG_FUNCTION_ARGS)
 			rental_raise(conflict, errmsg("unit %s is assigned to an order then", plan_text(0, 1)),
 						 errhint("Assign another unit first."));
 	}
-	capacities_refresh(fcinfo, blackout_keys);
+	capacities_refresh(fcinfo, blackout_keys,
+					   is_insert(fcinfo) && plan_run(&blackouts_new, VALUE(TimestampTzGetDatum(rental_now()))) == 0);
 	plan_close_trusted(rights);
 	return PointerGetDatum(NULL);
 }

@@ -75,11 +75,17 @@ refused(call('POST', "${cart}checkout/", as => $customer, body => { terms => [ {
 	$before, 422, 'rule_violated', 'coupon', 'and a coupon must be good');
 my $order = { terms => [ { vendor_id => $first->{user}{vendor_id}, version => '7' } ], note => 'thanks', coupon => 'Tents', damage_waiver => true };
 refused(call('POST', "${cart}checkout/", as => $customer, body => $order), $before, 422, 'rule_violated', 'damage_waiver', 'which all must sell that are asked for it');
+refused(call('GET', "$cart?damage_waiver=true", as => $customer), $before, 422, 'rule_violated', 'damage_waiver', 'as a look tells');
+is_deeply({ map { ($_->{vendor_id} => $_->{waiver}) } @{ look()->{vendors} } }, { $first->{user}{vendor_id} => '2.40', $second->{user}{vendor_id} => undef }, 'and what it would cost');
 expect(call('PUT', '/api/catalog/price-settings/', as => $second, body => { waiver_percent => 20 }), 200, 'so does the other one');
+my $seen = expect(call('GET', "$cart?coupon=tents&damage_waiver=true", as => $customer), 200, 'the cart with all that');
 my $done = expect(call('POST', "${cart}checkout/", as => $customer, body => $order),
 	201, 'with them it becomes orders');
 is_deeply([ sort map { join ' ', @$_{qw(vendor_id status total note)} } @{ $done->{orders} } ],
 	[ sort "$first->{user}{vendor_id} pending 26.40 thanks", "$second->{user}{vendor_id} pending 6.00 thanks" ], 'one a vendor');
+my @amounts = qw(vendor_id subtotal discount tax waiver deposit total);
+is_deeply([ map { my $order = $_; { map { $_ => $order->{$_} } @amounts } } @{ $done->{orders} } ],
+	[ map { my $look = $_; { map { $_ => $look->{$_} } @amounts } } @{ $seen->{vendors} } ], 'which cost what the cart said');
 is(scalar(grep { defined $_->{expires_at} } @{ $done->{orders} }), 2, 'whose holds expire');
 is(scalar @{ look()->{items} }, 0, 'and the cart is empty');
 is(sql("SELECT count(*) FROM rental.stock_verify()"), 0, 'the stock is sound');

@@ -24,7 +24,7 @@ sub cost
 	my $price = expect(call('GET', "${path}price/?start_at=$from&end_at=$to&$query"), 200, $name);
 	my %wanted = @$wanted;
 	is_deeply({ map { $_ => $price->{$_} } keys %wanted }, \%wanted, join ' ', map { "$_ $wanted{$_}" } sort keys %wanted);
-	is(sprintf('%.3f', $price->{subtotal} - $price->{discount} + $price->{tax}), sprintf('%.3f', $price->{total}), 'which its parts sum to');
+	is(sprintf('%.3f', $price->{subtotal} - $price->{discount} + $price->{tax} + ($query{damage_waiver} ? $price->{waiver} : 0)), sprintf('%.3f', $price->{total}), 'which its parts sum to');
 	return $price;
 }
 sub days { return ('2030-06-03T10:00:00Z', sprintf '2030-06-%02dT10:00:00Z', 3 + $_[0]) }
@@ -94,6 +94,9 @@ my $all = cost([ subtotal => '172.80', discount => '5.00', tax => '31.88', total
 	'all steps', $ten, days(2), quantity => 8, coupon => 'five');
 is_deeply([ map { "$_->{step} $_->{amount}" } @{ $all->{lines} } ],
 	[ 'base 20.00', 'season 4.00', 'quantity -2.40', 'coupon -5.00', 'tax 31.88' ], 'in this order');
+settings({ deposit => 'percent_total', deposit_percent => 10, waiver_percent => 10 });
+cost([ waiver => '16.78', total => '199.68', deposit => '19.97' ], 'a damage waiver is offered', undef, days(2), quantity => 8, coupon => 'five');
+cost([ waiver => '16.78', total => '216.46', deposit => '21.65' ], 'or taken', undef, days(2), quantity => 8, coupon => 'five', damage_waiver => 'true');
 settings({ deposit => 'percent_items', deposit_percent => 50 });
 cost([ total => '28.56', deposit => '12.00' ], 'a deposit of the items', $ten, days(1), quantity => 2);
 settings({ deposit => 'fixed' });

@@ -132,6 +132,15 @@ INSERT INTO price_settings (vendor_id, deposit, deposit_percent) VALUES ('000000
 SELECT is((price(:'p', '2026-06-01Z', '2026-06-02Z', 3, 'TEN')).deposit, 13.50, 'a deposit of the items');
 UPDATE price_settings SET deposit = 'percent_total';
 SELECT is((price(:'p', '2026-06-01Z', '2026-06-02Z', 3, 'TEN')).deposit, 14.52, 'of the total');
+SELECT is((price(:'p', '2026-06-01Z', '2026-06-02Z', 3, 'TEN')).waiver, NULL, 'no damage waiver is sold');
+SELECT throws_ok(format('SELECT price(%L, %L, %L, damage_waiver => true)', :'p', '2026-06-01Z', '2026-06-02Z'), 'RT422', NULL, 'none can be had then');
+UPDATE price_settings SET waiver_percent = 12.5;
+SELECT is((SELECT row(waiver, total - subtotal + discount - tax, deposit) FROM price(:'p', '2026-06-01Z', '2026-06-02Z', 3, 'TEN')), row(3.38, 0.00, 14.52), 'it is told beside the total');
+SELECT is((SELECT row(waiver, total - subtotal + discount - tax, deposit, (lines[cardinality(lines)]).amount) FROM price(:'p', '2026-06-01Z', '2026-06-02Z', 3, 'TEN', damage_waiver => true)),
+	row(3.38, 3.38, 16.21, 3.38), 'or in it: of the lines after discounts and before taxes, and part of what a deposit of the total is of');
+UPDATE product_rates SET waiver_exempt = true WHERE product_id = :'p';
+SELECT is((SELECT row(waiver, deposit, (lines[cardinality(lines)]).step) FROM price(:'p', '2026-06-01Z', '2026-06-02Z', 3, 'TEN', damage_waiver => true)), row(0.00, 14.52, 'tax'::text), 'nothing for an exempt product');
+UPDATE product_rates SET waiver_exempt = false WHERE product_id = :'p';
 UPDATE price_settings SET deposit = 'fixed';
 UPDATE product_rates SET deposit = 7 WHERE product_id = :'p';
 SELECT is((price(:'p', '2026-06-01Z', '2026-06-02Z', 3)).deposit, 21.00, 'or of each piece');
