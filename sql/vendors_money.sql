@@ -213,6 +213,67 @@ SELECT id AS x, status FROM payment_record(:'o', 5, gateway => 'acme') \gset
 SELECT action, amount, currency, sent_at FROM gateway_requests;
 SELECT old, new FROM audit WHERE table_name = 'gateway_settings' ORDER BY id;
 
+\echo the books of an external gateway follow what it tells: the gateway test, as if it were one
+UPDATE gateways SET is_external = true WHERE name = 'test';
+SELECT pg_temp.placed(:'l', 1, 2) AS o \gset
+SELECT order_dispatch(:'o') IS DISTINCT FROM NULL; SELECT order_charge_add(:'o', 20, 'a dent') IS DISTINCT FROM NULL;
+SELECT id AS d, status FROM payment_record(:'o', 50, kind => 'deposit', gateway => 'test') \gset
+\echo :status
+SELECT pg_temp.told('x1', :'d', 'authorised');
+CREATE FUNCTION pg_temp.deposit(deposit uuid) RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', p.status, p.captured, p.released, p.release_asked, 'held', COALESCE((SELECT sum(e.amount) FROM ledger_entries e WHERE e.order_id = p.order_id AND e.account = 'deposit_held'), 0),
+		'asked', (SELECT string_agg(r.action || ' ' || r.amount, ', ' ORDER BY r.id) FROM gateway_requests r JOIN payments q ON q.id = r.payment_id WHERE p.id IN (q.id, q.parent_id))) FROM payment_get(deposit) p
+$$;
+SELECT pg_temp.deposit(:'d');
+SELECT id AS c, status FROM payment_capture(:'d', 15) \gset
+\echo :status
+SELECT pg_temp.refused(format('SELECT payment_capture(%L, 5.01)', :'d'));
+SELECT pg_temp.deposit(:'d');
+SELECT pg_temp.told('x2', :'c', 'failed'); SELECT pg_temp.deposit(:'d');
+\echo it failed, and was done after all
+SELECT pg_temp.told('x3', :'c', 'succeeded'); SELECT pg_temp.deposit(:'d');
+SELECT release_asked, status FROM payment_release(:'d'); SELECT pg_temp.deposit(:'d');
+SELECT pg_temp.refused(format('SELECT payment_release(%L)', :'d')); SELECT pg_temp.refused(format('SELECT payment_capture(%L)', :'d'));
+SELECT * FROM ledger_verify();
+SELECT pg_temp.told('x4', :'d', 'cancelled'); SELECT pg_temp.deposit(:'d');
+\echo all is being captured when the order is closed, and fails: the rest is asked to be released once
+SELECT pg_temp.placed(:'l', 1, 2) AS o \gset
+SELECT order_dispatch(:'o') IS DISTINCT FROM NULL; SELECT order_charge_add(:'o', 60, 'a dent') IS DISTINCT FROM NULL;
+SELECT id AS d FROM payment_record(:'o', 50, kind => 'deposit', gateway => 'test') \gset
+SELECT pg_temp.told('y1', :'d', 'authorised');
+SELECT id AS c FROM payment_capture(:'d') \gset
+SELECT order_return(:'o') IS DISTINCT FROM NULL; SELECT order_close(:'o') IS DISTINCT FROM NULL;
+SELECT pg_temp.deposit(:'d');
+SELECT pg_temp.told('y2', :'c', 'failed'); SELECT pg_temp.told('y3', :'c', 'cancelled'); SELECT pg_temp.deposit(:'d');
+SELECT pg_temp.told('y4', :'d', 'cancelled'); SELECT pg_temp.deposit(:'d');
+SELECT pg_temp.told('y5', :'c', 'succeeded'); SELECT pg_temp.deposit(:'d');
+SELECT event_id, had_effect FROM payment_events WHERE event_id LIKE 'y%' ORDER BY 1;
+SELECT * FROM ledger_verify();
+\echo a refund that failed is done after all; or not, where another one took its place
+SELECT id AS p FROM payment_record(:'o', 10, gateway => 'test') \gset
+SELECT pg_temp.told('z1', :'p', 'succeeded');
+SELECT id AS r FROM payment_refund(:'p', 7) \gset
+SELECT pg_temp.told('z2', :'r', 'cancelled'); SELECT pg_temp.told('z3', :'r', 'failed'); SELECT refunded FROM payments WHERE id = :'p';
+SELECT pg_temp.told('z4', :'r', 'succeeded'); SELECT refunded FROM payments WHERE id = :'p';
+SELECT id AS r FROM payment_refund(:'p', 3) \gset
+SELECT pg_temp.told('z5', :'r', 'failed');
+SELECT amount FROM payment_refund(:'p');
+SELECT pg_temp.told('z6', :'r', 'succeeded'); SELECT refunded FROM payments WHERE id = :'p';
+\echo money goes back the way it came, whatever its gateway says by then
+UPDATE gateways SET collects = false, is_external = false WHERE name = 'test';
+SELECT id AS r FROM payment_refund((SELECT id FROM payment_record(:'o', 8, 'success', gateway => 'test'))) \gset
+UPDATE gateways SET collects = true WHERE name = 'test';
+SELECT account, amount FROM ledger_entries WHERE payment_id = :'r' ORDER BY line;
+SELECT id AS c FROM payments WHERE order_id = :'o' AND kind = 'charge' AND amount = 8 \gset
+SELECT pg_temp.told('z7', :'c', 'chargeback'); SELECT had_effect FROM payment_events WHERE event_id = 'z7';
+SELECT * FROM ledger_verify();
+\echo a deposit is not taken for what was paid
+SELECT pg_temp.placed(:'l', 1, 2) AS o \gset
+SELECT order_dispatch(:'o') IS DISTINCT FROM NULL; SELECT order_charge_add(:'o', 20, 'a dent') IS DISTINCT FROM NULL;
+SELECT id AS d FROM payment_record(:'o', 50, kind => 'deposit') \gset
+SELECT payment_record(:'o', 27) IS DISTINCT FROM NULL;
+SELECT pg_temp.refused(format('SELECT payment_capture(%L)', :'d'));
+
 \echo taxes by place, class, date; reverse charge
 SELECT pg_temp.vendor('taxed', 'EUR', 100) AS t \gset
 SELECT billing_settings_set(country => 'DE', vendor_id => :'t') IS DISTINCT FROM NULL;
@@ -250,6 +311,12 @@ SELECT kind, amount, reason FROM invoice_interest(:'i');
 SELECT total FROM invoice_issue(:'o');
 SELECT status, written_off, open, overdue FROM invoice_write_off(:'i', 'gone');
 SELECT pg_temp.refused(format('SELECT invoice_write_off(%L)', :'i'));
+SELECT balance, refund_due, is_paid FROM order_get(:'o'); SELECT receivable FROM report_customer_balances(:'n');
+\echo what was written off and is paid after all
+SELECT payment_record(:'o', 1000) IS DISTINCT FROM NULL;
+SELECT status, paid, written_off, open FROM invoice_get(:'i'); SELECT balance, refund_due, is_paid FROM order_get(:'o'); SELECT * FROM ledger_verify();
+SELECT payment_record(:'o', 3000) IS DISTINCT FROM NULL;
+SELECT status, paid, written_off, open FROM invoice_get(:'i'); SELECT balance, refund_due, is_paid FROM order_get(:'o');
 SELECT account, debit, credit FROM report_trial_balance(:'n');
 SELECT * FROM ledger_verify();
 

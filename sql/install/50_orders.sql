@@ -21,6 +21,7 @@ CREATE TABLE orders (
 	fee numeric NOT NULL DEFAULT 0,
 	charges numeric NOT NULL DEFAULT 0,
 	cancellation_fee numeric NOT NULL DEFAULT 0,
+	written_off numeric NOT NULL DEFAULT 0 CHECK (written_off >= 0),
 	delivery jsonb,
 	waiver numeric NOT NULL DEFAULT 0,
 	waiver_percent numeric,
@@ -44,6 +45,7 @@ COMMENT ON COLUMN orders.waiver IS 'the damage waiver: waiver_percent of the ite
 COMMENT ON COLUMN orders.waiver_percent IS 'that of the vendor when the order was placed; null: the customer took no waiver';
 COMMENT ON COLUMN orders.charges IS 'the sum of order_charges, which come on top of the total';
 COMMENT ON COLUMN orders.cancellation_fee IS 'what is owed of a cancelled order in place of its total';
+COMMENT ON COLUMN orders.written_off IS 'of its invoices: nobody is asked for it any more';
 COMMENT ON COLUMN orders.delivery IS '{method: pickup or delivery, address: {recipient, line1, line2, postal_code, city, region, country}}; null: nothing was said';
 
 COMMENT ON COLUMN orders.extension IS 'what the customer asked the vendor to keep longer: {end_at or items, difference: what it would have cost then}; null: nothing. It takes no stock';
@@ -252,7 +254,8 @@ COMMENT ON VIEW order_item_view IS 'A line of an order; unit_price is for one pi
 
 CREATE VIEW order_view AS
 SELECT o.id, o.number, o.vendor_id, o.customer_id, o.status, o.currency, o.subtotal, o.discount, o.tax, o.fee, o.waiver, o.deposit, o.total, o.charges,
-	o.cancellation_fee, d.due - o.paid AS balance, GREATEST(o.paid - d.due, 0 * o.paid) AS refund_due, o.paid >= d.due AS is_paid,
+	o.cancellation_fee, CASE WHEN o.paid < d.due THEN GREATEST(d.due - o.paid - o.written_off, 0 * o.paid) ELSE d.due - o.paid END AS balance,
+	GREATEST(o.paid - d.due, 0 * o.paid) AS refund_due, o.paid + o.written_off >= d.due AS is_paid,
 	l.out > 0 AND l.out < l.pieces AS partly_out, l.back > 0 AND l.back < l.out AS partly_returned, l.overdue,
 	o.delivery, o.note, o.expires_at, o.created_at, o.updated_at,
 	CASE WHEN o.status IN ('pending', 'confirmed', 'active') THEN o.extension END AS extension, l.items
@@ -264,7 +267,7 @@ CROSS JOIN LATERAL (
 	FROM (SELECT i FROM order_item_view i WHERE i.order_id = o.id ORDER BY i.id) s (i)
 ) l;
 COMMENT ON VIEW order_view IS 'An order with its lines.';
-COMMENT ON COLUMN order_view.balance IS 'what is still to be paid of total and charges, or of the cancellation fee of an order that ended early; below zero: to be refunded';
+COMMENT ON COLUMN order_view.balance IS 'what is still to be paid of total and charges, or of the cancellation fee of an order that ended early, less what was written off; below zero: to be refunded';
 COMMENT ON COLUMN order_view.refund_due IS 'what was paid and is to be given back';
 COMMENT ON COLUMN order_view.is_paid IS 'nothing is still to be paid';
 COMMENT ON COLUMN order_view.partly_out IS 'some pieces went out, and others not yet';

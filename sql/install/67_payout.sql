@@ -70,7 +70,7 @@ COMMENT ON FUNCTION invoice_interest(uuid) IS
 CREATE FUNCTION invoice_write_off(invoice_id uuid, reason text DEFAULT NULL) RETURNS invoice_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION invoice_write_off(uuid, text) IS
-	'Writes off what is open of an invoice: a loss in the books, with its tax. Errors: not_found, forbidden, invalid_state when nothing is open.';
+	'Writes off what is open of an invoice: a loss in the books, with its tax, and nothing that the customer is asked for any more. What is paid or credited of it later is no loss any more. Errors: not_found, forbidden, invalid_state when nothing is open.';
 
 -- The books
 
@@ -106,6 +106,9 @@ CREATE FUNCTION ledger_verify(OUT problem text, OUT vendor_id uuid, OUT id uuid)
 	SELECT 'an invoice is not written off as posted', n.vendor_id, n.id FROM invoices n
 		WHERE n.written_off <> COALESCE((SELECT sum(e.amount) FROM ledger_entries e WHERE e.invoice_id = n.id AND e.account = 'bad_debt'), 0)
 	UNION ALL
+	SELECT 'an order is not written off as its invoices are', o.vendor_id, o.id FROM orders o
+		WHERE o.written_off <> COALESCE((SELECT sum(n.written_off) FROM invoices n WHERE n.order_id = o.id AND n.vendor_id = o.vendor_id), 0)
+	UNION ALL
 	SELECT 'an order''s invoices are not paid as its payments say', o.vendor_id, o.id FROM orders o JOIN LATERAL (
 			SELECT sum(n.total - n.credited - n.written_off) AS due, sum(n.paid) AS paid,
 				bool_and(n.status = CASE WHEN n.paid >= n.total - n.credited - n.written_off THEN 'paid' WHEN n.paid > 0 THEN 'partly_paid' ELSE 'issued' END) AS is_right
@@ -125,6 +128,9 @@ CREATE FUNCTION ledger_verify(OUT problem text, OUT vendor_id uuid, OUT id uuid)
 	SELECT 'more or less was given back or captured than a payment says', p.vendor_id, p.id FROM payments p
 		LEFT JOIN payments c ON c.parent_id = p.id AND c.vendor_id = p.vendor_id AND c.order_id = p.order_id AND c.status NOT IN ('failed', 'cancelled')
 		GROUP BY p.vendor_id, p.id HAVING COALESCE(sum(c.amount), 0) <> p.refunded + p.captured
+	UNION ALL
+	SELECT 'a deposit that has ended is held', p.vendor_id, p.id FROM payments p
+		WHERE p.kind = 'deposit' AND p.status IN ('succeeded', 'failed', 'cancelled') AND p.captured + p.released <> p.amount
 	UNION ALL
 	SELECT 'a payment has no parent', c.vendor_id, c.id FROM payments c
 		WHERE c.parent_id IS NOT NULL AND NOT EXISTS (SELECT FROM payments p WHERE p.id = c.parent_id AND p.vendor_id = c.vendor_id

@@ -115,18 +115,34 @@ PLAN(invoice_credited, "UPDATE rental.invoices SET credited = credited - $3 WHER
  * What an order's payments cover of its invoices, oldest first. A credit note
  * that corrects no single invoice counts like a payment.
  */
+#define POOL                                                                                                              \
+	"SELECT o.paid - COALESCE((SELECT sum(c.total) FROM rental.invoices c WHERE c.order_id = $1 AND c.status <> 'draft' " \
+	" AND c.kind = 'credit_note' AND c.credits_id IS NULL), 0) AS amount FROM rental.orders o WHERE o.id = $1 AND o.vendor_id = $2"
 PLAN(
 	settle,
 	"WITH n AS (SELECT id, vendor_id, total - credited - written_off AS due, sum(total - credited - written_off) OVER (ORDER BY issued_at, number) AS upto "
 	" FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 AND status <> 'draft' AND kind = 'invoice'), "
-	"pool AS (SELECT o.paid - COALESCE((SELECT sum(c.total) FROM rental.invoices c WHERE c.order_id = $1 AND c.status <> 'draft' "
-	" AND c.kind = 'credit_note' AND c.credits_id IS NULL), 0) AS amount FROM rental.orders o WHERE o.id = $1 AND o.vendor_id = $2), "
+	"pool AS (" POOL "), "
 	"s AS (SELECT n.id, n.vendor_id, n.due, LEAST(n.due, GREATEST(0 * n.due, pool.amount - n.upto + n.due)) AS paid FROM n, pool) "
 	"UPDATE rental.invoices i SET paid = s.paid, status = CASE WHEN s.paid >= s.due THEN 'paid' WHEN s.paid > 0 THEN 'partly_paid' ELSE 'issued' END "
 	"FROM s WHERE i.id = s.id AND i.vendor_id = s.vendor_id AND (i.paid <> s.paid "
 	"OR i.status <> CASE WHEN s.paid >= s.due THEN 'paid' WHEN s.paid > 0 THEN 'partly_paid' ELSE 'issued' END)",
 	UUIDOID, UUIDOID);
+/* what was written off and is paid or credited after all, oldest first; settle was done before */
+PLAN(
+	recovered,
+	"WITH n AS (SELECT id, written_off, sum(written_off) OVER (ORDER BY issued_at, number) AS upto, sum(total - credited - written_off) OVER () AS due "
+	" FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 AND status <> 'draft' AND kind = 'invoice'), "
+	"pool AS (" POOL "), "
+	"r AS (SELECT n.id, LEAST(n.written_off, pool.amount - n.due - n.upto + n.written_off) AS amount FROM n, pool WHERE n.written_off > 0) "
+	"SELECT r.id, r.amount, o.currency, o.customer_id FROM r, rental.orders o WHERE o.id = $1 AND o.vendor_id = $2 AND o.written_off > 0 AND r.amount > 0",
+	UUIDOID, UUIDOID);
 PLAN(invoice_row, "SELECT v, v.customer_id, v.vendor_id, v.status FROM rental.invoice_view v WHERE v.id = $1", UUIDOID);
+PLAN(write_off, "UPDATE rental.invoices SET written_off = written_off + $3 WHERE id = $1 AND vendor_id = $2", UUIDOID,
+	 UUIDOID, NUMERICOID);
+PLAN(order_write_off,
+	 "UPDATE rental.orders SET written_off = written_off + $3, updated_at = $4 WHERE id = $1 AND vendor_id = $2",
+	 UUIDOID, UUIDOID, NUMERICOID, TIMESTAMPTZOID);
 PLAN(invoice_order, "SELECT order_id FROM rental.invoices WHERE id = $1", UUIDOID);
 PLAN(
 	invoice_lock,
@@ -208,11 +224,45 @@ static PagePlans invoice_pages = {
 	.newest_first = true,
 };
 
-/* invoices_settle spreads what was paid for an order over its invoices; the order is locked. */
+/* write_off_more adds to what is written off of an invoice, or takes off that if it is below zero. */
+static void
+write_off_more(LedgerPosting *posting, Datum amount)
+{
+	Datum vendor_id = UUIDPGetDatum(posting->vendor_id);
+
+	posting->kind = "write_off";
+	plan_run(&write_off, VALUE(UUIDPGetDatum(posting->invoice_id)), VALUE(vendor_id), VALUE(amount));
+	plan_run(&order_write_off, VALUE(UUIDPGetDatum(posting->order_id)), VALUE(vendor_id), VALUE(amount),
+			 VALUE(TimestampTzGetDatum(rental_now())));
+	ledger_pair(posting, "bad_debt", "receivable", amount);
+}
+
+/*
+ * invoices_settle spreads what was paid for an order over its invoices; the
+ * order is locked. What was written off, and is paid after all, is no loss any
+ * more.
+ */
 void
 invoices_settle(const pg_uuid_t *order_id, const pg_uuid_t *vendor_id)
 {
-	plan_run(&settle, VALUE(UUIDPGetDatum(order_id)), VALUE(UUIDPGetDatum(vendor_id)));
+	NullableDatum  order = VALUE(UUIDPGetDatum(order_id));
+	NullableDatum  vendor = VALUE(UUIDPGetDatum(vendor_id));
+	SPITupleTable *rows;
+	uint64		   n;
+	uint64		   i;
+
+	plan_run(&settle, order, vendor);
+	n = plan_run(&recovered, order, vendor);
+	rows = SPI_tuptable;
+	for (i = 0; i < n; i++)
+		write_off_more(&(LedgerPosting){.vendor_id = vendor_id,
+										.order_id = order_id,
+										.invoice_id = DatumGetUUIDP(plan_value_of(rows, i, 1).value),
+										.currency = TextDatumGetCString(plan_value_of(rows, i, 3).value),
+										.customer_id = DatumGetUUIDP(plan_value_of(rows, i, 4).value)},
+					   amount_negate(plan_value_of(rows, i, 2).value));
+	if (n > 0)
+		plan_run(&settle, order, vendor);
 }
 
 static bool
@@ -480,8 +530,6 @@ PLAN(
 PLAN(charge_row, "SELECT v FROM rental.order_charge_view v WHERE v.id = $1", UUIDOID);
 PLAN(open_of, "SELECT total - paid - credited - written_off FROM rental.invoices WHERE id = $1 AND kind = 'invoice'",
 	 UUIDOID);
-PLAN(write_off, "UPDATE rental.invoices SET written_off = written_off + $3 WHERE id = $1 AND vendor_id = $2", UUIDOID,
-	 UUIDOID, NUMERICOID);
 
 PG_FUNCTION_INFO_V1(invoice_interest);
 Datum
@@ -513,23 +561,21 @@ PG_FUNCTION_INFO_V1(invoice_write_off);
 Datum
 invoice_write_off(PG_FUNCTION_ARGS)
 {
-	char		 *reason = request_text(FCARG(1), "reason", 1000);
-	LedgerPosting posting = {.kind = "write_off"};
-	Order		  order;
-	Datum		  open;
+	char *reason = request_text(FCARG(1), "reason", 1000);
+	Order order;
+	Datum open;
 
 	plan_open();
 	if (strcmp(invoice_lock_own(FCARG(0), &order), "draft") == 0 || plan_run(&open_of, FCARG(0)) == 0 ||
 		!amount_less(amount_zero(), plan_datum(0, 1)))
 		rental_raise(invalid_state, errmsg("nothing is open of this invoice"));
 	open = plan_datum(0, 1);
-	plan_run(&write_off, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)), VALUE(open));
-	posting.vendor_id = &order.vendor_id;
-	posting.currency = order.currency;
-	posting.customer_id = &order.customer_id;
-	posting.order_id = &order.id;
-	posting.invoice_id = DatumGetUUIDP(FCARG(0).value);
-	ledger_pair(&posting, "bad_debt", "receivable", open);
+	write_off_more(&(LedgerPosting){.vendor_id = &order.vendor_id,
+									.currency = order.currency,
+									.customer_id = &order.customer_id,
+									.order_id = &order.id,
+									.invoice_id = DatumGetUUIDP(FCARG(0).value)},
+				   open);
 	invoices_settle(&order.id, &order.vendor_id);
 	order_event(&order, "written_off",
 				reason == NULL ? psprintf("{\"amount\":\"%s\"}", amount_text(open))
