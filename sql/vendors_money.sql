@@ -74,7 +74,20 @@ SELECT pg_temp.refused('DELETE FROM ledger_entries');
 SELECT pg_temp.refused('TRUNCATE ledger_entries');
 SELECT pg_temp.refused('DELETE FROM payments');
 SELECT pg_temp.refused('UPDATE payments SET amount = 1');
-SELECT pg_temp.refused(format('INSERT INTO ledger_entries (vendor_id, posting_id, line, account, amount, currency, kind, created_at) VALUES (%L, uuid7(), 1, ''cash'', 1, ''EUR'', ''charge'', now()); SET CONSTRAINTS ALL IMMEDIATE', :'v'));
+SELECT pg_temp.refused(format('INSERT INTO ledger_entries (vendor_id, posting_id, line, account, amount, currency, kind, created_at, payment_id) VALUES (%L, uuid7(), 1, ''cash'', 1, ''EUR'', ''charge'', now(), uuid7()); SET CONSTRAINTS ALL IMMEDIATE', :'v'));
+SET session_replication_role = replica;
+SELECT pg_temp.refused(format('INSERT INTO ledger_entries (vendor_id, posting_id, line, account, amount, currency, kind, created_at, payment_id) VALUES (%L, uuid7(), 1, ''cash'', 1, ''EUR'', ''charge'', now(), uuid7()); SET CONSTRAINTS ALL IMMEDIATE', :'v'));
+SELECT pg_temp.refused(format('UPDATE invoices SET due_at = now() WHERE id = %L', :'i'));
+RESET session_replication_role;
+SELECT pg_temp.refused('INSERT INTO invoices SELECT (jsonb_populate_record(n, ''{"number": "INV-2026-000002", "id": "00000000-0000-7000-8000-0000000000ff"}'')).* FROM invoices n');
+SELECT pg_temp.refused(format('INSERT INTO invoices SELECT * FROM invoices WHERE id = %L ON CONFLICT (id, vendor_id) DO UPDATE SET note = ''x''', :'i'));
+SELECT pg_temp.refused(format('MERGE INTO invoices n USING (SELECT %L::uuid AS id) m ON n.id = m.id WHEN MATCHED THEN DELETE', :'i'));
+SELECT pg_temp.placed(:'v', 1, 1) AS p \gset
+SELECT id AS d FROM invoice_issue(:'p', draft => true) \gset
+SELECT pg_temp.refused(format('UPDATE invoices SET status = ''issued'', number = ''INV-2026-000002'', issued_at = now(), due_at = now(), seller = ''{}'', buyer = ''{}'' WHERE id = %L', :'d'));
+SELECT pg_temp.refused(format('SELECT invoice_issue(%L)', :'p')); SELECT pg_temp.refused(format('SELECT invoice_issue(%L, draft => true)', :'p'));
+SELECT invoice_delete(:'d');
+SELECT pg_temp.refused(format('SELECT invoice_issue(%L, up_to => ''infinity'')', :'p'));
 SELECT * FROM ledger_verify();
 
 \echo credit notes, in part and whole
@@ -92,6 +105,59 @@ SELECT pg_temp.placed(:'v', 1, 1) AS o \gset
 SELECT id AS i FROM invoice_issue(:'o') \gset
 SELECT number, total FROM invoice_credit(:'i', rebill => true);
 SELECT number, total FROM invoice_issue(:'o');
+\echo in parts, until all is credited: the taxes are those of the whole
+SELECT pg_temp.placed(:'v', 1, 1) AS o \gset
+SELECT tax_rate_create('Levy', 3.3, vendor_id => :'v') IS DISTINCT FROM NULL; SELECT tax_rate_create('Held', 7, is_inclusive => true, vendor_id => :'v') IS DISTINCT FROM NULL;
+SELECT pg_temp.placed(:'v', 1, 1) AS o \gset
+SELECT id AS i, total, tax, tax_included FROM invoice_issue(:'o') \gset
+\echo :total :tax :tax_included
+SELECT string_agg(concat_ws(' ', c.subtotal, c.tax, c.tax_included), ', ') FROM unnest('{0.37,0.37,0.38,5.01,6.19}'::numeric[]) a, invoice_credit(:'i', a) c;
+SELECT pg_temp.refused(format('SELECT invoice_credit(%L, 0.02)', :'i'));
+SELECT total, taxes FROM invoice_credit(:'i');
+SELECT sum(total), sum(tax), sum(tax_included) FROM invoices WHERE order_id = :'o';
+SELECT t.name, sum(t.taxable), sum(t.tax) FROM invoice_taxes t JOIN invoices n ON n.id = t.invoice_id WHERE n.order_id = :'o' GROUP BY 1 ORDER BY 1;
+\echo a draft keeps nobody from crediting
+SELECT pg_temp.placed(:'v', 2, 1) AS o \gset
+SELECT id AS i FROM invoice_issue(:'o') \gset
+SELECT order_dispatch(:'o') IS DISTINCT FROM NULL; SELECT order_charge_add(:'o', 1, 'more') IS DISTINCT FROM NULL; SELECT id AS d FROM invoice_issue(:'o', draft => true) \gset
+SELECT total FROM invoice_credit(:'i', 1); SELECT status, total FROM invoice_issue_draft(:'d');
+\echo what was agreed on counts: rates that are gone, changed, or come later; an item that is taken off, with the tax that it held
+SELECT pg_temp.placed(:'v', 2, 1) AS o \gset
+SELECT pg_temp.placed(:'v', 1, 1) AS q \gset
+SELECT count(tax_rate_delete(id)) FROM tax_rates WHERE vendor_id = :'v';
+SELECT tax_rate_create('New', 25, vendor_id => :'v') IS DISTINCT FROM NULL;
+SELECT total, tax, taxes FROM invoice_issue(:'o');
+SELECT order_extend(:'o', '2026-08-03T08:00:00Z') IS DISTINCT FROM NULL;
+SELECT total, tax, tax_included, taxes FROM invoice_issue(:'o');
+SELECT total, tax_included FROM invoice_issue(:'q');
+SELECT order_item_add(:'q', product_id, 1, '2026-08-05T08:00:00Z', '2026-08-06T08:00:00Z') IS DISTINCT FROM NULL FROM order_items WHERE order_id = :'q';
+SELECT order_item_remove(:'q', id) IS DISTINCT FROM NULL FROM order_items WHERE order_id = :'q' ORDER BY start_at LIMIT 1;
+SELECT total, tax, tax_included, taxes FROM invoice_issue(:'q');
+SELECT name, sum(taxable), sum(t.tax) FROM invoice_taxes t JOIN invoices n ON n.id = t.invoice_id WHERE order_id = :'q' GROUP BY 1 ORDER BY 1;
+SELECT * FROM ledger_verify();
+\echo an order that ended early: credited once, and its fee
+SELECT pg_temp.placed(:'v', 2, 1) AS o \gset
+SELECT id AS i, total FROM invoice_issue(:'o') \gset
+SELECT payment_record(:'o', 25) IS DISTINCT FROM NULL;
+SELECT order_cancel(:'o') IS DISTINCT FROM NULL; UPDATE orders SET cancellation_fee = 8 WHERE id = :'o';
+SELECT number, kind, total, tax FROM invoice_issue(:'o'); SELECT balance, refund_due FROM order_get(:'o');
+SELECT pg_temp.refused(format('SELECT invoice_credit(%L, 8.01)', :'i'));
+SELECT pg_temp.refused(format('SELECT invoice_issue(%L)', :'o'));
+SELECT total, lines FROM invoice_credit(:'i', 3); SELECT balance, refund_due FROM order_get(:'o');
+SELECT total FROM invoice_credit(:'i'); SELECT balance, refund_due FROM order_get(:'o'); SELECT cancellation_fee FROM orders WHERE id = :'o';
+SELECT pg_temp.refused(format('SELECT invoice_credit(%L)', :'i')); SELECT pg_temp.refused(format('SELECT invoice_credit(%L, rebill => true)', :'i'));
+SELECT pg_temp.refused(format('SELECT invoice_issue(%L)', :'o'));
+SELECT sum(total), sum(tax) FROM invoices WHERE order_id = :'o';
+SELECT receivable FROM report_customer_balances(:'v');
+SELECT * FROM ledger_verify();
+\echo what comes back early gives its tax back
+SELECT order_policy_set(:'v', early_return => 'prorate') IS DISTINCT FROM NULL;
+SELECT pg_temp.placed(:'v', 1, 4) AS o \gset
+SELECT total FROM invoice_issue(:'o'); SELECT order_dispatch(:'o') IS DISTINCT FROM NULL;
+SET rental.clock = '2026-08-02 08:00Z';
+SELECT charges FROM order_return(:'o'); SELECT kind, subtotal, tax, total, taxes FROM invoice_issue(:'o');
+SET rental.clock = '2026-08-01 08:00Z';
+SELECT * FROM ledger_verify();
 
 \echo what is due less what was billed: 1012.50 less 697.50
 SELECT pg_temp.vendor('later', 'EUR', 3.50) AS l \gset
@@ -291,7 +357,7 @@ SELECT total FROM invoice_issue(pg_temp.placed(:'t', 1, 1));
 SELECT pg_temp.refused(format('SELECT customer_tax_set(%L, %L, reverse_charge => true, vendor_id => %L)', '00000000-0000-7000-8000-0000000000c1', 'FR', :'t'));
 SELECT reverse_charge FROM customer_tax_set('00000000-0000-7000-8000-0000000000c1', 'FR', tax_number => 'FR1', reverse_charge => true, vendor_id => :'t');
 SELECT total, taxes, buyer ->> 'tax_number' FROM invoice_issue(pg_temp.placed(:'t', 1, 1));
-SELECT name, percent, is_reverse, taxable, tax FROM report_taxes('2026-09-01Z', '2026-10-01Z', :'t');
+SELECT country, name, percent, is_reverse, taxable, tax FROM report_taxes('2026-09-01Z', '2026-10-01Z', :'t');
 
 \echo dunning, late interest, write-off
 SELECT pg_temp.vendor('dunned', 'EUR', 365) AS n \gset
@@ -308,7 +374,13 @@ SELECT pg_temp.refused(format('SELECT invoice_interest(%L)', :'i'));
 SET rental.clock = '2026-09-18 09:00Z';
 SELECT level FROM dunning_run(:'n');
 SELECT kind, amount, reason FROM invoice_interest(:'i');
-SELECT total FROM invoice_issue(:'o');
+SELECT id AS j, total, lines FROM invoice_issue(:'o') \gset
+\echo :total :lines
+\echo interest bears none, and is credited as what it is
+SET rental.clock = '2026-10-18 09:00Z';
+SELECT pg_temp.refused(format('SELECT invoice_interest(%L)', :'j'));
+SELECT total FROM invoice_credit(:'j', 2); SELECT account, sum(amount) FROM ledger_entries WHERE order_id = :'o' GROUP BY 1 ORDER BY 1;
+SET rental.clock = '2026-09-18 09:00Z';
 SELECT status, written_off, open, overdue FROM invoice_write_off(:'i', 'gone');
 SELECT pg_temp.refused(format('SELECT invoice_write_off(%L)', :'i'));
 SELECT balance, refund_due, is_paid FROM order_get(:'o'); SELECT receivable FROM report_customer_balances(:'n');

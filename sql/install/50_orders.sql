@@ -69,6 +69,7 @@ CREATE TABLE order_items (
 	damaged integer NOT NULL DEFAULT 0,
 	lost integer NOT NULL DEFAULT 0,
 	created_at timestamptz NOT NULL DEFAULT rental.now(),
+	taxes jsonb,
 	CHECK (subtotal = unit_price * quantity AND total = subtotal - discount + tax),
 	CHECK (dispatched BETWEEN 0 AND quantity AND returned BETWEEN 0 AND dispatched AND damaged >= 0 AND lost >= 0 AND damaged + lost <= returned),
 	PRIMARY KEY (id, vendor_id),
@@ -82,6 +83,7 @@ COMMENT ON TABLE order_items IS 'The lines of an order.';
 COMMENT ON COLUMN order_items.unit_price IS 'for one piece over the whole period';
 COMMENT ON COLUMN order_items.subtotal IS 'unit_price * quantity';
 COMMENT ON COLUMN order_items.total IS 'subtotal - discount + tax';
+COMMENT ON COLUMN order_items.taxes IS 'as they were when it was priced: a list of {name, percent, is_inclusive, is_reverse, place}; null: none';
 COMMENT ON COLUMN order_items.dispatched IS 'pieces that went out';
 COMMENT ON COLUMN order_items.returned IS 'pieces of those that are settled: back, in whatever condition, or lost';
 COMMENT ON COLUMN order_items.damaged IS 'pieces of those that came back damaged';
@@ -92,7 +94,7 @@ CREATE TABLE order_charges (
 	vendor_id uuid NOT NULL,
 	order_id uuid NOT NULL,
 	order_item_id uuid,
-	kind text NOT NULL CHECK (kind IN ('damage', 'loss', 'late', 'early_return', 'credit', 'other')),
+	kind text NOT NULL CHECK (kind IN ('damage', 'loss', 'late', 'early_return', 'credit', 'interest', 'other')),
 	quantity integer NOT NULL CHECK (quantity >= 1),
 	amount numeric NOT NULL CHECK (amount >= 0 OR kind IN ('early_return', 'credit')),
 	reason text CHECK (length(reason) <= 1000),
@@ -103,7 +105,7 @@ CREATE TABLE order_charges (
 );
 CREATE INDEX ON order_charges (order_id);
 COMMENT ON TABLE order_charges IS 'What comes on top of an order''s total.';
-COMMENT ON COLUMN order_charges.kind IS 'damage and loss: up to the replacement value; late; early_return and credit (of a credit note): below zero; other';
+COMMENT ON COLUMN order_charges.kind IS 'damage and loss: up to the replacement value; late; early_return and credit (of a credit note): below zero; interest: of an invoice that was paid late; other';
 COMMENT ON COLUMN order_charges.quantity IS 'pieces that it is for';
 COMMENT ON COLUMN order_charges.amount IS 'for all of them, in the order''s currency';
 

@@ -38,6 +38,7 @@ CREATE TABLE invoices (
 	issued_at timestamptz,
 	due_at timestamptz,
 	created_at timestamptz NOT NULL DEFAULT rental.now(),
+	up_to timestamptz,
 	PRIMARY KEY (id, vendor_id),
 	UNIQUE (vendor_id, number),
 	FOREIGN KEY (order_id, vendor_id) REFERENCES orders (id, vendor_id),
@@ -48,12 +49,12 @@ CREATE TABLE invoices (
 CREATE INDEX ON invoices (issued_at);
 CREATE INDEX ON invoices (order_id);
 CREATE INDEX ON invoices (credits_id) WHERE credits_id IS NOT NULL;
-CREATE UNIQUE INDEX ON invoices (order_id, vendor_id) WHERE status = 'draft';
+CREATE UNIQUE INDEX ON invoices (order_id, vendor_id) WHERE status = 'draft' AND credits_id IS NULL;
 CREATE INDEX ON invoices (due_at) WHERE status IN ('issued', 'partly_paid') AND kind = 'invoice';
 COMMENT ON TABLE invoices IS
 	'Invoices and credit notes. Once issued nothing but the payment state (status, paid, credited, written_off, dunning_level, interest_until) changes: a trigger refuses it, to the table''s owner as well.';
 COMMENT ON COLUMN invoices.kind IS 'amounts of a credit note are below zero';
-COMMENT ON COLUMN invoices.credits_id IS 'the invoice that a credit note corrects; null: it follows from a change of the order. No foreign key, since a dump could not order the rows; ledger_verify() looks after it';
+COMMENT ON COLUMN invoices.credits_id IS 'the invoice that a credit note corrects; null: it follows from a change of the order, and counts like a payment of it. No foreign key, since a dump could not order the rows; ledger_verify() looks after it';
 COMMENT ON COLUMN invoices.number IS 'series-year-number, without gaps within a vendor, series and year; null: a draft';
 COMMENT ON COLUMN invoices.subtotal IS 'the sum of its lines: with tax_included, without tax';
 COMMENT ON COLUMN invoices.tax IS 'what is added';
@@ -62,14 +63,16 @@ COMMENT ON COLUMN invoices.paid IS 'what the order''s payments cover of it, olde
 COMMENT ON COLUMN invoices.credited IS 'by its credit notes';
 COMMENT ON COLUMN invoices.seller IS 'name, tax_number, address as they were';
 COMMENT ON COLUMN invoices.buyer IS 'name, email, address, tax_number as they were';
+COMMENT ON COLUMN invoices.up_to IS 'an order with a billing plan was billed for what was due up to then; null: a credit note that corrects an invoice';
 COMMENT ON COLUMN invoices.period_start IS 'of what is billed, as period_end is';
 
 CREATE TABLE invoice_lines (
 	vendor_id uuid NOT NULL,
 	invoice_id uuid NOT NULL,
 	line integer NOT NULL,
-	kind text NOT NULL CHECK (kind IN ('item', 'waiver', 'delivery', 'charge', 'cancellation')),
+	kind text NOT NULL CHECK (kind IN ('item', 'waiver', 'delivery', 'charge', 'interest', 'cancellation')),
 	ref uuid NOT NULL,
+	account text NOT NULL DEFAULT 'revenue' CHECK (account IN ('revenue', 'interest_income')),
 	description text NOT NULL,
 	quantity integer NOT NULL,
 	unit_price numeric NOT NULL,
@@ -83,6 +86,7 @@ CREATE TABLE invoice_lines (
 );
 COMMENT ON TABLE invoice_lines IS 'The lines of an invoice as they were when it was issued.';
 COMMENT ON COLUMN invoice_lines.ref IS 'the order''s line or charge, or the order';
+COMMENT ON COLUMN invoice_lines.account IS 'of the ledger, in which it is income';
 COMMENT ON COLUMN invoice_lines.unit_price IS 'for one piece, as the order has it';
 COMMENT ON COLUMN invoice_lines.credits_line IS 'of a credit note: the line of the invoice that it corrects';
 COMMENT ON COLUMN invoice_lines.total IS 'what this invoice bills of it, less discounts, without the tax that is added';
@@ -96,19 +100,21 @@ CREATE TABLE invoice_taxes (
 	percent numeric NOT NULL,
 	is_inclusive boolean NOT NULL,
 	is_reverse boolean NOT NULL,
+	place text,
 	taxable numeric NOT NULL,
 	tax numeric NOT NULL,
 	PRIMARY KEY (invoice_id, line, n, vendor_id),
 	FOREIGN KEY (invoice_id, line, vendor_id) REFERENCES invoice_lines (invoice_id, line, vendor_id) ON DELETE CASCADE
 );
 COMMENT ON TABLE invoice_taxes IS 'The taxes of each line of an invoice.';
+COMMENT ON COLUMN invoice_taxes.place IS 'of supply, when the line was priced: ISO 3166-1; null: neither the vendor nor the customer had said';
 COMMENT ON COLUMN invoice_taxes.taxable IS 'what the tax is on';
 COMMENT ON COLUMN invoice_taxes.is_reverse IS 'reverse charge: the customer owes it';
 
 CREATE FUNCTION invoice_guard() RETURNS trigger
 	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION invoice_guard() IS 'Refuses every change of an issued invoice, of its lines and its taxes, but that of its payment state.';
-CREATE TRIGGER invoice_guard BEFORE UPDATE OR DELETE ON invoices FOR EACH ROW EXECUTE FUNCTION invoice_guard('id');
+COMMENT ON FUNCTION invoice_guard() IS 'Refuses every change of an issued invoice, of its lines and its taxes, but that of its payment state; and to issue one by other ways than the functions.';
+CREATE TRIGGER invoice_guard BEFORE INSERT OR UPDATE OR DELETE ON invoices FOR EACH ROW EXECUTE FUNCTION invoice_guard('id');
 CREATE TRIGGER invoice_guard BEFORE INSERT OR UPDATE OR DELETE ON invoice_lines FOR EACH ROW EXECUTE FUNCTION invoice_guard('invoice_id');
 CREATE TRIGGER invoice_guard BEFORE INSERT OR UPDATE OR DELETE ON invoice_taxes FOR EACH ROW EXECUTE FUNCTION invoice_guard('invoice_id');
 CREATE TRIGGER invoice_whole BEFORE TRUNCATE ON invoices FOR EACH STATEMENT EXECUTE FUNCTION ledger_kept();
@@ -177,7 +183,7 @@ CREATE TYPE invoice_page AS (count bigint, next text, previous text, results inv
 CREATE FUNCTION invoice_issue(order_id uuid, up_to timestamptz DEFAULT NULL, draft boolean DEFAULT false, note text DEFAULT NULL) RETURNS invoice_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION invoice_issue(uuid, timestamptz, boolean, text) IS
-	'Bills what is due of an order less what was billed before, with the next number of the vendor, series and year; as a credit note where that is below zero. An order with a billing plan is due up to up_to (now). draft: without a number, to be issued later. Errors: not_found, forbidden, invalid_state, already_exists when nothing is to be billed.';
+	'Bills what is due of an order less what was billed before, with the next number of the vendor, series and year; as a credit note where that is below zero. An order with a billing plan is due up to up_to (now). draft: without a number, to be issued later. Errors: not_found, forbidden, invalid_state, already_exists when nothing is to be billed or there is a draft.';
 CREATE FUNCTION invoice_issue_draft(invoice_id uuid) RETURNS invoice_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION invoice_issue_draft(uuid) IS 'Issues a draft as it is. Errors: not_found, forbidden, invalid_state, conflict when the order has changed since.';
@@ -188,7 +194,7 @@ CREATE FUNCTION invoice_credit(invoice_id uuid, amount numeric DEFAULT NULL, lin
 	RETURNS invoice_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION invoice_credit(uuid, numeric, integer, text, boolean) IS
-	'Issues a credit note: for the whole of what was not credited yet, or for an amount with tax, spread over the lines, or over one line, in proportion. The order owes that much less, unless rebill says that it is to be billed again. Errors: not_found, forbidden, invalid_state, invalid_value.';
+	'Issues a credit note: for the whole of what was not credited yet, or for an amount with tax, spread over the lines, or over one line, in proportion. The order owes that much less, unless rebill says that it is to be billed again; one that ended early owes nothing but its cancellation fee, which is lowered, and the difference to what was billed is issued. Errors: not_found, forbidden, invalid_state, invalid_value, already_exists when such an order has a draft.';
 CREATE FUNCTION invoice_get(invoice_id uuid) RETURNS invoice_view
 	LANGUAGE c STRICT STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION invoice_get(uuid) IS 'One invoice of the caller. Error: not_found, also when it is somebody else''s, or a draft and the caller not of the vendor''s team.';

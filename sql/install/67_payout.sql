@@ -66,7 +66,7 @@ COMMENT ON FUNCTION dunning_run(uuid) IS
 CREATE FUNCTION invoice_interest(invoice_id uuid) RETURNS order_charge_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION invoice_interest(uuid) IS
-	'Charges late interest on an overdue invoice since its due date or the last time: round(open * interest_percent / 100 * days / 365), whole days. It is a charge of the order, billed by the next invoice. Errors: not_found, forbidden, invalid_state when nothing is owed.';
+	'Charges late interest on an overdue invoice since its due date or the last time: round(open * interest_percent / 100 * days / 365), whole days; interest bears none. It is a charge of the order, billed by the next invoice, untaxed and apart from revenue. Errors: not_found, forbidden, invalid_state when nothing is owed, and of an order that ended early.';
 CREATE FUNCTION invoice_write_off(invoice_id uuid, reason text DEFAULT NULL) RETURNS invoice_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION invoice_write_off(uuid, text) IS
@@ -90,6 +90,8 @@ CREATE FUNCTION ledger_verify(OUT problem text, OUT vendor_id uuid, OUT id uuid)
 		GROUP BY n.vendor_id, n.id HAVING
 			COALESCE(sum(e.amount) FILTER (WHERE e.account = 'receivable'), 0) <> CASE n.status WHEN 'draft' THEN 0 ELSE n.total END
 			OR COALESCE(-sum(e.amount) FILTER (WHERE e.account = 'tax'), 0) <> CASE n.status WHEN 'draft' THEN 0 ELSE n.tax + n.tax_included END
+			OR COALESCE(-sum(e.amount) FILTER (WHERE e.account = 'interest_income'), 0) <> CASE n.status WHEN 'draft' THEN 0 ELSE
+				(SELECT COALESCE(sum(l.total), 0) FROM invoice_lines l WHERE l.invoice_id = n.id AND l.vendor_id = n.vendor_id AND l.account = 'interest_income') END
 	UNION ALL
 	SELECT 'an invoice is not the sum of its lines', n.vendor_id, n.id FROM invoices n
 		CROSS JOIN LATERAL (SELECT COALESCE(sum(l.total), 0) AS net, COALESCE(sum(l.tax), 0) AS tax FROM invoice_lines l WHERE l.invoice_id = n.id) l

@@ -24,9 +24,9 @@
 PLAN(
 	item_insert,
 	"INSERT INTO rental.order_items (id, vendor_id, order_id, product_id, location_id, quantity, start_at, end_at, unit_price, subtotal, "
-	"discount, tax, total, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+	"discount, tax, total, created_at, taxes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
 	UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID,
-	NUMERICOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID);
+	NUMERICOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID, JSONBOID);
 PLAN(
 	reservation_insert,
 	"INSERT INTO rental.reservations (id, vendor_id, product_id, location_id, order_item_id, quantity, state, period, blocked, expires_at, created_at) "
@@ -36,15 +36,15 @@ PLAN(
 PLAN(unit_place, "SELECT location_id FROM rental.units WHERE id = $1 AND product_id = $2", UUIDOID, UUIDOID);
 PLAN(
 	items_of,
-	"SELECT id, product_id, location_id, quantity, start_at, end_at, unit_price, subtotal, discount, tax, total, dispatched, returned "
+	"SELECT id, product_id, location_id, quantity, start_at, end_at, unit_price, subtotal, discount, tax, total, dispatched, returned, taxes "
 	"FROM rental.order_items WHERE order_id = $1 AND vendor_id = $2 ORDER BY id",
 	UUIDOID, UUIDOID);
 PLAN(item_update,
 	 "UPDATE rental.order_items SET quantity = $3, start_at = $4, end_at = $5, unit_price = $6, subtotal = $7, "
-	 "discount = $8, tax = $9, total = $10 "
+	 "discount = $8, tax = $9, total = $10, taxes = $11 "
 	 "WHERE id = $1 AND vendor_id = $2",
 	 UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID,
-	 NUMERICOID);
+	 NUMERICOID, JSONBOID);
 PLAN(item_delete, "DELETE FROM rental.order_items WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
 
 /* The reservations of an order's lines, and how many pieces of each make one of the line: a kit may have several */
@@ -89,9 +89,9 @@ PLAN(
 PLAN(
 	item_split,
 	"INSERT INTO rental.order_items (id, vendor_id, order_id, product_id, location_id, quantity, start_at, end_at, unit_price, subtotal, "
-	"discount, tax, total, dispatched, returned, damaged, lost, created_at) "
+	"discount, tax, total, dispatched, returned, damaged, lost, created_at, taxes) "
 	"SELECT $3, vendor_id, order_id, product_id, location_id, returned, start_at, end_at, unit_price, unit_price * returned, s.discount, s.tax, "
-	"unit_price * returned - s.discount + s.tax, returned, returned, damaged, lost, $5 FROM rental.order_items i, "
+	"unit_price * returned - s.discount + s.tax, returned, returned, damaged, lost, $5, taxes FROM rental.order_items i, "
 	"LATERAL (SELECT round(i.discount * i.returned / i.quantity, $4) AS discount, round(i.tax * i.returned / i.quantity, $4) AS tax) s "
 	"WHERE i.id = $1 AND i.vendor_id = $2",
 	UUIDOID, UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID);
@@ -266,6 +266,7 @@ lines_price(OrderLine *lines, int n, PriceOrder *price, NullableDatum waiver_per
 		priced[i]->discount = amount_datum(items[i].discount, currency);
 		priced[i]->tax = amount_datum(items[i].tax, currency);
 		priced[i]->total = amount_datum(items[i].total, currency);
+		priced[i]->taxes = items[i].taxes;
 		priced[i]->is_priced = true;
 	}
 	*amounts = (OrderAmounts){nothing, nothing, nothing, nothing, nothing, nothing};
@@ -304,7 +305,7 @@ lines_insert(const Order *order, const OrderLine *lines, int n, TimestampTz now)
 				 VALUE(UUIDPGetDatum(&lines[i].location_id)), VALUE(Int32GetDatum(lines[i].quantity)),
 				 VALUE(TimestampTzGetDatum(lines[i].period.start)), VALUE(TimestampTzGetDatum(lines[i].period.end)),
 				 VALUE(lines[i].unit_price), VALUE(lines[i].subtotal), VALUE(lines[i].discount), VALUE(lines[i].tax),
-				 VALUE(lines[i].total), VALUE(TimestampTzGetDatum(now)));
+				 VALUE(lines[i].total), VALUE(TimestampTzGetDatum(now)), lines[i].taxes);
 }
 
 /* Taking stock */
@@ -491,6 +492,7 @@ lines_load(const Order *order, int *n)
 		line->total = plan_value_of(rows, i, 11).value;
 		line->dispatched = DatumGetInt32(plan_value_of(rows, i, 12).value);
 		line->returned = DatumGetInt32(plan_value_of(rows, i, 13).value);
+		line->taxes = plan_value_of(rows, i, 14);
 		line->is_priced = true;
 		if (!product_find(&line->product_id, &line->product))
 			elog(ERROR, "the product of an order is gone");
@@ -516,7 +518,7 @@ line_update(const Order *order, const OrderLine *line)
 	plan_run(&item_update, VALUE(line->id), VALUE(UUIDPGetDatum(&order->vendor_id)),
 			 VALUE(Int32GetDatum(line->quantity)), VALUE(TimestampTzGetDatum(line->period.start)),
 			 VALUE(TimestampTzGetDatum(line->period.end)), VALUE(line->unit_price), VALUE(line->subtotal),
-			 VALUE(line->discount), VALUE(line->tax), VALUE(line->total));
+			 VALUE(line->discount), VALUE(line->tax), VALUE(line->total), line->taxes);
 }
 
 void

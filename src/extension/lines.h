@@ -31,6 +31,7 @@ typedef struct OrderLine
 	Datum		  discount;
 	Datum		  tax;
 	Datum		  total;
+	NullableDatum taxes; /* jsonb */
 	int32		  dispatched;
 	int32		  returned;
 } OrderLine;
