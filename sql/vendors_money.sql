@@ -195,6 +195,45 @@ SELECT pg_temp.refused(format('SELECT invoice_issue(%L)', :'o'));
 SELECT pg_temp.refused(format('SELECT billing_plan_set(%L)', :'o'));
 SELECT * FROM ledger_verify();
 
+\echo cycles cost what was agreed, whatever the rates are later; pieces that come back in parts; what was sold is sold once; a coupon and a tax
+SET rental.clock = '2026-08-01 08:00Z';
+SELECT pg_temp.vendor('agreed', 'EUR', 7) AS g \gset
+SELECT tax_rate_create('VAT', 19, vendor_id => :'g') IS DISTINCT FROM NULL; SELECT coupon_create('TENTH', percent => 10, vendor_id => :'g') IS DISTINCT FROM NULL;
+SELECT id AS thing FROM products WHERE vendor_id = :'g' \gset
+SELECT id AS tape FROM product_create('Tape', vendor_id => :'g', kind => 'sale', day_rate => 3) \gset
+SELECT stock_set(:'tape', 10) IS DISTINCT FROM NULL;
+SELECT id AS o FROM order_place(jsonb_build_array(
+	jsonb_build_object('product_id', :'thing', 'quantity', 10, 'start_at', '2026-08-01T08:00:00Z', 'end_at', '2026-08-15T08:00:00Z'),
+	jsonb_build_object('product_id', :'thing', 'quantity', 1, 'start_at', '2026-08-01T08:00:00Z', 'end_at', '2026-08-15T08:00:00Z'),
+	jsonb_build_object('product_id', :'tape', 'quantity', 1, 'start_at', '2026-08-01T08:00:00Z', 'end_at', '2026-08-15T08:00:00Z')),
+	customer_id => '00000000-0000-7000-8000-0000000000c1', coupon => 'TENTH') \gset
+SELECT order_confirm(:'o') IS DISTINCT FROM NULL; SELECT billing_plan_set(:'o', 'week', true); SELECT order_dispatch(:'o') IS DISTINCT FROM NULL;
+SELECT count(*), min(unit_price), max(unit_price) FROM billing_cycles WHERE vendor_id = :'g';
+SELECT product_rate_set(:'thing', 70) IS DISTINCT FROM NULL;
+SELECT id AS ten FROM order_items WHERE order_id = :'o' AND quantity = 10 \gset
+SELECT id AS one FROM order_items WHERE order_id = :'o' AND product_id = :'thing' AND quantity = 1 \gset
+SET rental.clock = '2026-08-03 08:00Z';
+\echo 3 days: 11 pieces * 7 * 3, less a tenth, and 19 percent; the tape
+SELECT subtotal, tax, period_start, period_end, taxes FROM invoice_issue(:'o');
+SELECT order_return(:'o', items => jsonb_build_array(jsonb_build_object('item_id', :'ten', 'quantity', 4), jsonb_build_object('item_id', :'one'))) IS DISTINCT FROM NULL;
+SET rental.clock = '2026-08-10 07:00Z';
+\echo a draft is issued as it is, also when time has passed: 6 pieces * 7 * 7
+SELECT id AS d, subtotal FROM invoice_issue(:'o', draft => true) \gset
+SET rental.clock = '2026-08-12 07:00Z';
+SELECT subtotal, tax, period_start, period_end FROM invoice_issue_draft(:'d');
+\echo an extension costs what was agreed; what is back keeps its time
+SELECT order_extend(:'o', '2026-08-20T08:00:00Z') IS DISTINCT FROM NULL;
+SELECT sum(d.net), max(d.until) FROM order_items i, billing_due(i.id, '2026-08-19 08:00Z') d WHERE i.order_id = :'o' AND i.product_id = :'thing';
+SET rental.clock = '2026-08-19 08:00Z';
+SELECT order_return(:'o') IS DISTINCT FROM NULL;
+\echo 6 pieces * 7 * 9; up_to does not end what is back
+SELECT subtotal, tax FROM invoice_issue(:'o', up_to => '2026-08-19 08:00Z');
+SELECT pg_temp.refused(format('SELECT invoice_issue(%L, up_to => ''2026-08-04Z'')', :'o'));
+SELECT pg_temp.refused(format('SELECT invoice_issue(%L)', :'o'));
+SELECT balance - (SELECT sum(n.total) FROM invoices n WHERE n.order_id = :'o') AS off FROM order_get(:'o');
+SELECT * FROM ledger_verify();
+SET rental.clock = '2026-09-01 08:00Z';
+
 \echo deposits: authorised, captured up to the damage, released at the end
 SET rental.clock = '2026-09-01 08:00Z';
 SELECT pg_temp.placed(:'l', 1, 2) AS o \gset

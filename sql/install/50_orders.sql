@@ -109,6 +109,18 @@ COMMENT ON COLUMN order_charges.kind IS 'damage and loss: up to the replacement 
 COMMENT ON COLUMN order_charges.quantity IS 'pieces that it is for';
 COMMENT ON COLUMN order_charges.amount IS 'for all of them, in the order''s currency';
 
+CREATE TABLE order_returns (
+	id uuid NOT NULL DEFAULT rental.uuid7(),
+	vendor_id uuid NOT NULL,
+	order_item_id uuid NOT NULL,
+	quantity integer NOT NULL CHECK (quantity >= 1),
+	returned_at timestamptz NOT NULL,
+	PRIMARY KEY (id, vendor_id),
+	FOREIGN KEY (order_item_id, vendor_id) REFERENCES order_items (id, vendor_id)
+);
+CREATE INDEX ON order_returns (order_item_id);
+COMMENT ON TABLE order_returns IS 'When pieces of a line came back, or were settled as lost.';
+
 CREATE TABLE order_quotes (
 	id uuid NOT NULL DEFAULT rental.uuid7(),
 	vendor_id uuid NOT NULL,

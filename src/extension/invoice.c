@@ -41,22 +41,24 @@ PLAN(draft_drop_lines, "DELETE FROM rental.invoice_lines WHERE invoice_id = $1 A
 PLAN(draft_drop, "DELETE FROM rental.invoices WHERE id = $1 AND vendor_id = $2 AND status = 'draft'", UUIDOID, UUIDOID);
 
 /* what is due, line by line; of an order that ended before it began only the fee for that */
-#define DUE                                                                                                                                                \
-	"SELECT 'item' AS kind, i.id AS ref, p.name AS description, i.quantity, i.unit_price, "                                                                \
-	"COALESCE(b.net, i.subtotal - i.discount) AS net, COALESCE(b.tax, i.tax) AS tax, i.start_at, i.end_at "                                                \
-	"FROM o JOIN rental.order_items i ON i.order_id = o.id AND i.vendor_id = o.vendor_id "                                                                 \
-	"JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id "                                                                         \
-	"LEFT JOIN rental.billing_plans y ON y.order_id = o.id AND y.vendor_id = o.vendor_id "                                                                 \
-	"LEFT JOIN LATERAL (SELECT * FROM rental.billing_due(i.id, $3) WHERE y.order_id IS NOT NULL OFFSET 0) b ON true WHERE NOT o.is_void "                  \
-	"UNION ALL SELECT 'delivery', o.id, 'Delivery', 1, o.fee, o.fee, 0, NULL, NULL FROM o WHERE o.fee > 0 AND NOT is_void "                                \
-	"UNION ALL SELECT 'waiver', o.id, 'Damage waiver', 1, o.waiver, o.waiver, 0, NULL, NULL FROM o WHERE o.waiver > 0 AND NOT is_void "                    \
-	"UNION ALL SELECT 'cancellation', o.id, 'Cancellation fee', 1, o.cancellation_fee, o.cancellation_fee, 0, NULL, NULL "                                 \
-	"FROM o WHERE is_void AND o.cancellation_fee > 0 "                                                                                                     \
-	"UNION ALL SELECT CASE c.kind WHEN 'interest' THEN 'interest' ELSE 'charge' END, c.id, COALESCE(NULLIF(c.reason, ''), replace(c.kind, '_', ' ')), 1, " \
-	"c.amount, c.amount - t.tax, t.tax, NULL, NULL FROM o JOIN rental.order_charges c ON c.order_id = o.id AND c.vendor_id = o.vendor_id "                 \
-	"LEFT JOIN rental.order_items i ON c.kind = 'early_return' AND i.id = c.order_item_id AND i.vendor_id = c.vendor_id "                                  \
-	"CROSS JOIN LATERAL (SELECT CASE WHEN i.total > 0 THEN round(c.amount * i.tax / i.total, rental.currency_exponent(o.currency)) ELSE 0 END AS tax) t "  \
-	"WHERE NOT is_void AND (c.kind NOT IN ('early_return', 'late') "                                                                                       \
+#define DUE                                                                                                                                                                                           \
+	"SELECT 'item' AS kind, i.id AS ref, p.name AS description, i.quantity, i.unit_price, "                                                                                                           \
+	"COALESCE(b.net, i.subtotal - i.discount) AS net, COALESCE(b.tax, i.tax) AS tax, "                                                                                                                \
+	"CASE WHEN b.net IS NULL THEN i.start_at ELSE LEAST(GREATEST(i.start_at, (SELECT max(up_to) FROM rental.invoices n WHERE n.order_id = o.id AND n.status <> 'draft')), b.until) END AS start_at, " \
+	"COALESCE(b.until, i.end_at) AS end_at "                                                                                                                                                          \
+	"FROM o JOIN rental.order_items i ON i.order_id = o.id AND i.vendor_id = o.vendor_id "                                                                                                            \
+	"JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id "                                                                                                                    \
+	"LEFT JOIN rental.billing_plans y ON y.order_id = o.id AND y.vendor_id = o.vendor_id "                                                                                                            \
+	"LEFT JOIN LATERAL (SELECT * FROM rental.billing_due(i.id, $3) WHERE y.order_id IS NOT NULL AND p.kind <> 'sale' OFFSET 0) b ON true WHERE NOT o.is_void "                                        \
+	"UNION ALL SELECT 'delivery', o.id, 'Delivery', 1, o.fee, o.fee, 0, NULL, NULL FROM o WHERE o.fee > 0 AND NOT is_void "                                                                           \
+	"UNION ALL SELECT 'waiver', o.id, 'Damage waiver', 1, o.waiver, o.waiver, 0, NULL, NULL FROM o WHERE o.waiver > 0 AND NOT is_void "                                                               \
+	"UNION ALL SELECT 'cancellation', o.id, 'Cancellation fee', 1, o.cancellation_fee, o.cancellation_fee, 0, NULL, NULL "                                                                            \
+	"FROM o WHERE is_void AND o.cancellation_fee > 0 "                                                                                                                                                \
+	"UNION ALL SELECT CASE c.kind WHEN 'interest' THEN 'interest' ELSE 'charge' END, c.id, COALESCE(NULLIF(c.reason, ''), replace(c.kind, '_', ' ')), 1, "                                            \
+	"c.amount, c.amount - t.tax, t.tax, NULL, NULL FROM o JOIN rental.order_charges c ON c.order_id = o.id AND c.vendor_id = o.vendor_id "                                                            \
+	"LEFT JOIN rental.order_items i ON c.kind = 'early_return' AND i.id = c.order_item_id AND i.vendor_id = c.vendor_id "                                                                             \
+	"CROSS JOIN LATERAL (SELECT CASE WHEN i.total > 0 THEN round(c.amount * i.tax / i.total, rental.currency_exponent(o.currency)) ELSE 0 END AS tax) t "                                             \
+	"WHERE NOT is_void AND (c.kind NOT IN ('early_return', 'late') "                                                                                                                                  \
 	"OR NOT EXISTS (SELECT FROM rental.billing_plans y WHERE y.order_id = o.id))"
 
 PLAN(
@@ -179,6 +181,15 @@ PLAN(plan_put,
 	 "INSERT INTO rental.billing_plans AS p (vendor_id, order_id, cycle, prorate) VALUES ($1, $2, $3, $4) "
 	 "ON CONFLICT (order_id, vendor_id) DO UPDATE SET cycle = $3, prorate = $4",
 	 UUIDOID, UUIDOID, TEXTOID, BOOLOID);
+PLAN(cycles_forget,
+	 "DELETE FROM rental.billing_cycles c USING rental.order_items i WHERE i.order_id = $1 AND i.vendor_id = $2 "
+	 "AND c.item_id = i.id AND c.vendor_id = i.vendor_id",
+	 UUIDOID, UUIDOID);
+PLAN(
+	billed_up_to,
+	"SELECT max(up_to) FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 AND status <> 'draft' HAVING max(up_to) > $3",
+	UUIDOID, UUIDOID, TIMESTAMPTZOID);
+PLAN(cycles_agree, "SELECT rental.billing_agree($1)", UUIDOID);
 PLAN(order_billed, "SELECT FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 LIMIT 1", UUIDOID, UUIDOID);
 PLAN(charge_insert,
 	 "INSERT INTO rental.order_charges (id, vendor_id, order_id, kind, quantity, amount, reason, created_at) "
@@ -193,7 +204,8 @@ PLAN(
 PLAN(
 	cycles_differ,
 	"SELECT sum(d.net + d.tax - i.total) - (SELECT COALESCE(sum(amount), 0) FROM rental.order_charges WHERE order_id = $1 AND kind IN ('early_return', 'late')) "
-	"FROM rental.order_items i, rental.billing_due(i.id, $2) d WHERE i.order_id = $1",
+	"FROM rental.order_items i JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id AND p.kind <> 'sale', "
+	"rental.billing_due(i.id, $2) d WHERE i.order_id = $1",
 	UUIDOID, TIMESTAMPTZOID);
 
 /*
@@ -436,6 +448,7 @@ invoice_issue(PG_FUNCTION_ARGS)
 	TimestampTz up_to = PG_ARGISNULL(1) ? now : PG_GETARG_TIMESTAMPTZ(1);
 	char	   *note = request_text(FCARG(3), "note", 1000);
 	Datum		id = uuid7_datum();
+	bool		by_cycle;
 	Order		order;
 
 	if (TIMESTAMP_NOT_FINITE(up_to))
@@ -444,8 +457,20 @@ invoice_issue(PG_FUNCTION_ARGS)
 	order_lock_own(FCARG(0), &order);
 	if (!is_billable(&order))
 		rental_raise(invalid_state, errmsg("cannot issue the invoice of an order that is %s", order.status));
-	if ((strcmp(order.status, "returned") == 0 || strcmp(order.status, "completed") == 0) &&
-		plan_run(&plan_of, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id))) > 0)
+	by_cycle = plan_run(&plan_of, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id))) > 0;
+	if (by_cycle)
+	{
+		plan_run(&cycles_agree, FCARG(0));
+		/* what was billed before its time stays billed */
+		if (plan_run(&billed_up_to, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)),
+					 VALUE(TimestampTzGetDatum(up_to))) > 0)
+		{
+			if (!PG_ARGISNULL(1))
+				rental_raise(invalid_value, errmsg("the order was billed up to a later time"), errfield("up_to"));
+			up_to = DatumGetTimestampTz(plan_datum(0, 1));
+		}
+	}
+	if (by_cycle && (strcmp(order.status, "returned") == 0 || strcmp(order.status, "completed") == 0))
 	{
 		/* all is back: the order is worth what its cycles come to */
 		plan_run(&cycles_differ, FCARG(0), VALUE(TimestampTzGetDatum(now)));
@@ -727,6 +752,8 @@ billing_plan_set(PG_FUNCTION_ARGS)
 	if (order_is_void(order.status) || plan_run(&order_billed, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id))) > 0)
 		rental_raise(invalid_state, errmsg("an order that was billed or has ended keeps its way of billing"));
 	plan_run(&plan_put, VALUE(UUIDPGetDatum(&order.vendor_id)), FCARG(0), VALUE(CStringGetTextDatum(cycle)), FCARG(2));
+	plan_run(&cycles_forget, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)));
+	plan_run(&cycles_agree, FCARG(0));
 	plan_close();
 	PG_RETURN_VOID();
 }

@@ -105,6 +105,12 @@ PLAN(
 	released_follow,
 	"UPDATE rental.reservations SET order_item_id = $3 WHERE order_item_id = $1 AND vendor_id = $2 AND state = 'released'",
 	UUIDOID, UUIDOID, UUIDOID);
+PLAN(returns_follow, "UPDATE rental.order_returns SET order_item_id = $3 WHERE order_item_id = $1 AND vendor_id = $2",
+	 UUIDOID, UUIDOID, UUIDOID);
+PLAN(cycles_follow,
+	 "INSERT INTO rental.billing_cycles (vendor_id, item_id, starts_at, unit_price) "
+	 "SELECT vendor_id, $3, starts_at, unit_price FROM rental.billing_cycles WHERE item_id = $1 AND vendor_id = $2",
+	 UUIDOID, UUIDOID, UUIDOID);
 PLAN(charges_follow, "UPDATE rental.order_charges SET order_item_id = $3 WHERE order_item_id = $1 AND vendor_id = $2",
 	 UUIDOID, UUIDOID, UUIDOID);
 PLAN(stock_lost,
@@ -618,6 +624,8 @@ line_split_returned(const Order *order, OrderLine *line, TimestampTz now)
 			 VALUE(TimestampTzGetDatum(now)));
 	plan_run(&released_follow, VALUE(line->id), vendor_id, part);
 	plan_run(&charges_follow, VALUE(line->id), vendor_id, part);
+	plan_run(&returns_follow, VALUE(line->id), vendor_id, part);
+	plan_run(&cycles_follow, VALUE(line->id), vendor_id, part);
 	plan_run(&item_split_rest, VALUE(line->id), vendor_id, part);
 	line->quantity -= line->returned;
 	line->dispatched -= line->returned;
