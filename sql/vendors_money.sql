@@ -234,6 +234,14 @@ SELECT balance - (SELECT sum(n.total) FROM invoices n WHERE n.order_id = :'o') A
 SELECT * FROM ledger_verify();
 SET rental.clock = '2026-09-01 08:00Z';
 
+\echo back at the agreed end: no cycle more, with the clocks put back in between; a minute later it is one
+SET rental.clock = '2026-10-01 08:00Z';
+UPDATE vendors SET time_zone = 'Europe/Berlin' WHERE id = :'g';
+SELECT pg_temp.placed(:'g', 1, 28) AS o \gset
+SELECT billing_plan_set(:'o', '28_days', false);
+SELECT d.net FROM order_items i, unnest('{2026-10-29 09:00Z,2026-10-29 09:01Z}'::timestamptz[]) t, billing_due(i.id, t) d WHERE i.order_id = :'o';
+SET rental.clock = '2026-09-01 08:00Z';
+
 \echo deposits: authorised, captured up to the damage, released at the end
 SET rental.clock = '2026-09-01 08:00Z';
 SELECT pg_temp.placed(:'l', 1, 2) AS o \gset
@@ -431,38 +439,89 @@ SELECT status, paid, written_off, open FROM invoice_get(:'i'); SELECT balance, r
 SELECT account, debit, credit FROM report_trial_balance(:'n');
 SELECT * FROM ledger_verify();
 
-\echo edges
-CREATE FUNCTION pg_temp.edge(slug text, currency text, rate numeric, pay numeric, give_back numeric) RETURNS text LANGUAGE plpgsql AS $$
+\echo numbers: of the local year, without gaps by what is undone
+SELECT pg_temp.vendor('tokyo', 'JPY', 5) AS y \gset
+UPDATE vendors SET time_zone = 'Asia/Tokyo' WHERE id = :'y';
+SET rental.clock = '2026-12-31 14:59:59Z'; SELECT number FROM invoice_issue(pg_temp.placed(:'y', 1, 1));
+SET rental.clock = '2026-12-31 15:00Z'; SELECT number FROM invoice_issue(pg_temp.placed(:'y', 1, 1));
+BEGIN; SELECT number FROM invoice_issue(pg_temp.placed(:'y', 1, 1)); ROLLBACK;
+BEGIN; SAVEPOINT s; SELECT number FROM invoice_issue(pg_temp.placed(:'y', 1, 1)); ROLLBACK TO s; SELECT number FROM invoice_issue(pg_temp.placed(:'y', 1, 1)); COMMIT;
+SELECT billing_settings_set(series => 'RE', vendor_id => :'y') IS DISTINCT FROM NULL; SELECT number FROM invoice_issue(pg_temp.placed(:'y', 1, 1));
+SELECT * FROM ledger_verify();
+SET rental.clock = '2026-09-18 09:00Z';
+
+\echo edges: every path of money, with three taxes in the price
+-- what a statement answers, or is refused with
+CREATE FUNCTION pg_temp.tried(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	said text;
+BEGIN
+	EXECUTE statement INTO said;
+	RETURN said;
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLERRM;
+END $$;
+CREATE FUNCTION pg_temp.paths(slug text, currency text, rate numeric, coupon text DEFAULT NULL) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	v uuid := pg_temp.vendor(slug, currency, rate);
+	thing uuid := (SELECT id FROM products WHERE vendor_id = v);
+	part numeric := GREATEST(round(rate / 3, currency_exponent(currency)), round(10.0 ^ -currency_exponent(currency), currency_exponent(currency)));
 	o uuid;
 	i uuid;
 	p uuid;
-	crn text;
+	d uuid;
+	said text;
 BEGIN
+	SET LOCAL rental.clock = '2026-09-01 08:00Z';
 	UPDATE vendors SET commission = 7 WHERE id = v;
 	PERFORM tax_rate_create('A', 19, vendor_id => v, is_inclusive => true), tax_rate_create('B', 7, vendor_id => v, is_inclusive => true),
 		tax_rate_create('C', 2.5, vendor_id => v, is_inclusive => true);
-	o := pg_temp.placed(v, 1, 1);
+	PERFORM billing_settings_set(due_days => 0, interest_percent => 12, vendor_id => v), coupon_create('ALL', percent => 100, vendor_id => v);
+	o := (order_place(jsonb_build_array(jsonb_build_object('product_id', thing, 'quantity', 1, 'start_at', '2026-09-01T08:00:00Z', 'end_at', '2026-09-02T08:00:00Z')),
+		customer_id => '00000000-0000-7000-8000-0000000000c1', coupon => coupon)).id;
+	PERFORM order_confirm(o), order_dispatch(o);
 	i := (invoice_issue(o)).id;
-	IF pay IS NOT NULL THEN
-		p := (payment_record(o, pay, gateway => 'test')).id;
-		PERFORM payment_refund(p, give_back);
-	END IF;
-	crn := CASE WHEN rate > 0 THEN (SELECT concat_ws(' ', c.total, c.tax_included, c.taxes::text) FROM invoice_credit(i, give_back) c) END;
-	PERFORM payout_run(v);
-	RETURN (SELECT concat_ws(' ', n.total, n.tax_included, n.status, n.paid, n.open, n.taxes::text, '| credited', crn,
-		'| commission', (SELECT commission FROM payments WHERE id = p), '| paid out', (SELECT sum(amount) FROM payouts WHERE vendor_id = v)) FROM invoice_get(i) n);
+	RETURN QUERY SELECT concat_ws(' ', 'invoice', total, tax_included, status, taxes::text) FROM invoice_get(i);
+	p := (payment_record(o, (SELECT total FROM invoice_get(i)), gateway => 'test')).id;
+	RETURN QUERY SELECT concat_ws(' ', 'payment', amount, 'commission', commission) FROM payments WHERE id = p;
+	said := pg_temp.tried(format('SELECT amount FROM payment_refund(%L, %s)', p, part));
+	RETURN NEXT concat_ws(' ', 'refund', said, 'commission', (SELECT commission FROM payments WHERE id = p));
+	RETURN NEXT concat_ws(' ', 'credit', pg_temp.tried(format('SELECT concat_ws('' '', total, tax_included, taxes) FROM invoice_credit(%L, %s)', i, part)));
+	said := pg_temp.tried(format('SELECT concat_ws('' '', total, tax_included, taxes) FROM invoice_credit(%L)', i));
+	RETURN NEXT concat_ws(' ', 'and whole', said, 'left', (SELECT sum(total) FROM invoices WHERE order_id = o), (SELECT sum(tax_included) FROM invoices WHERE order_id = o));
+	PERFORM order_charge_add(o, rate, 'a dent');
+	d := (payment_record(o, rate, kind => 'deposit', gateway => 'test')).id;
+	RETURN NEXT concat_ws(' ', 'capture', pg_temp.tried(format('SELECT amount FROM payment_capture(%L, %s)', d, part)));
+	said := pg_temp.tried(format('SELECT amount FROM payment_capture(%L)', d));
+	RETURN NEXT concat_ws(' ', 'and all that is owed', said, 'release', pg_temp.tried(format('SELECT concat_ws('' '', captured, released) FROM payment_release(%L)', d)));
+	said := (SELECT amount FROM payout_run(v));
+	RETURN NEXT concat_ws(' ', 'payout', said, 'of', (SELECT sum(l.amount) FROM payouts x, payout_view y, unnest(y.lines) l WHERE x.vendor_id = v AND y.id = x.id));
+	-- 3 pieces by cycles of a month: 11 of 30 days, then one is back
+	o := (order_place(jsonb_build_array(jsonb_build_object('product_id', thing, 'quantity', 3, 'start_at', '2026-09-01T08:00:00Z', 'end_at', '2026-10-01T08:00:00Z')),
+		customer_id => '00000000-0000-7000-8000-0000000000c1', coupon => coupon)).id;
+	PERFORM order_confirm(o), order_dispatch(o), billing_plan_set(o, 'month');
+	SET LOCAL rental.clock = '2026-09-11 07:00Z';
+	i := (invoice_issue(o)).id;
+	RETURN QUERY SELECT concat_ws(' ', 'cycle', total, tax_included) FROM invoice_get(i);
+	PERFORM order_return(o, items => (SELECT jsonb_build_array(jsonb_build_object('item_id', id, 'quantity', 1)) FROM order_items WHERE order_id = o));
+	SET LOCAL rental.clock = '2026-10-01 07:00Z';
+	RETURN NEXT concat_ws(' ', 'interest', pg_temp.tried(format('SELECT amount FROM invoice_interest(%L)', i)));
+	RETURN NEXT concat_ws(' ', 'next cycle', pg_temp.tried(format('SELECT concat_ws('' '', total, tax_included, taxes) FROM invoice_issue(%L)', o)));
+	said := pg_temp.tried(format('SELECT concat_ws('' '', written_off, status, open) FROM invoice_write_off(%L)', i));
+	RETURN NEXT concat_ws(' ', 'write-off', said, 'owed', (SELECT balance FROM order_get(o)));
+	PERFORM payment_record(o, (SELECT sum(n.open) + part FROM invoices x, invoice_get(x.id) n WHERE x.order_id = o));
+	RETURN NEXT concat_ws(' ', 'paid of it', part, (SELECT concat_ws(' ', paid, written_off, open) FROM invoice_get(i)), 'bad debt', (SELECT sum(amount) FROM ledger_entries WHERE vendor_id = v AND account = 'bad_debt'));
 END $$;
-SELECT pg_temp.edge('jpy', 'JPY', 1001, 1001, 333);
-SELECT pg_temp.edge('kwd', 'KWD', 10.005, 10.005, 3.335);
-SELECT pg_temp.edge('zero', 'EUR', 0, NULL, NULL);
-SELECT pg_temp.edge('cent', 'EUR', 0.01, 0.01, 0.01);
-SELECT pg_temp.edge('yen', 'JPY', 1, 1, 1);
-SELECT pg_temp.edge('fils', 'KWD', 0.001, 0.001, 0.001);
-SELECT pg_temp.edge('large', 'EUR', 999999999.99, 999999999.99, 0.01);
-SELECT payment_record((SELECT id FROM orders WHERE vendor_id = (SELECT id FROM vendors WHERE slug = 'zero')), 0) IS DISTINCT FROM NULL;
-SELECT pg_temp.refused(format('SELECT payment_record(%L, %L)', o.id, a)) FROM orders o JOIN vendors v ON v.id = o.vendor_id, unnest('{0.1,0.0001,-1,NaN}'::numeric[]) a WHERE v.slug = 'jpy';
+SELECT pg_temp.paths('jpy', 'JPY', 1001);
+SELECT pg_temp.paths('kwd', 'KWD', 10.005);
+SELECT pg_temp.paths('zero', 'EUR', 0);
+SELECT pg_temp.paths('cent', 'EUR', 0.01);
+SELECT pg_temp.paths('yen', 'JPY', 1);
+SELECT pg_temp.paths('fils', 'KWD', 0.001);
+SELECT pg_temp.paths('large', 'EUR', 999999999.99);
+SELECT pg_temp.paths('free', 'EUR', 9.99, 'ALL');
+SELECT payment_record((SELECT id FROM orders WHERE vendor_id = (SELECT id FROM vendors WHERE slug = 'zero') ORDER BY id LIMIT 1), 0) IS DISTINCT FROM NULL;
+SELECT pg_temp.refused(format('SELECT payment_record(%L, %L)', (SELECT o.id FROM orders o JOIN vendors v ON v.id = o.vendor_id WHERE v.slug = 'jpy' ORDER BY o.id LIMIT 1), a)) FROM unnest('{0.1,0.0001,-1,NaN}'::numeric[]) a;
 SELECT coupon_create('FREE', percent => 100, vendor_id => :'t') IS DISTINCT FROM NULL;
 SELECT id AS o, total FROM order_place(jsonb_build_array(jsonb_build_object('product_id', :'tp', 'quantity', 1, 'start_at', '2026-09-20T10:00:00Z', 'end_at', '2026-09-21T10:00:00Z')),
 	customer_id => '00000000-0000-7000-8000-0000000000c1', coupon => 'FREE') \gset

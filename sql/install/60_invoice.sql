@@ -179,7 +179,7 @@ CREATE FUNCTION billing_due(item uuid, up_to timestamptz, OUT net numeric, OUT t
 			(rental.billing_cycle(i.start_at, i.time_zone, i.cycle, k + 1) AT TIME ZONE i.time_zone)::date AS next_day,
 			(l.until AT TIME ZONE i.time_zone)::date AS last_day
 		FROM i, lots l, generate_series(0, 1200) k
-		WHERE l.quantity > 0 AND l.until > i.start_at AND (rental.billing_cycle(i.start_at, i.time_zone, i.cycle, k) AT TIME ZONE i.time_zone)::date <= (l.until AT TIME ZONE i.time_zone)::date
+		WHERE l.quantity > 0 AND rental.billing_cycle(i.start_at, i.time_zone, i.cycle, k) < l.until
 	), priced AS (
 		SELECT c.*, round(c.pieces * c.share * p.unit_price
 			* CASE WHEN c.prorate THEN LEAST(c.last_day - c.first_day + 1, c.next_day - c.first_day) ELSE c.next_day - c.first_day END / (c.next_day - c.first_day), c.decimals) AS net
