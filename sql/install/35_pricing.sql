@@ -94,9 +94,9 @@ COMMENT ON TABLE product_tax_classes IS 'Products of another class than standard
 
 -- Not SECURITY DEFINER and without settings, so that it is inlined where prices are made.
 CREATE FUNCTION taxes_of(vendor uuid, product uuid, customer uuid, at timestamptz,
-	OUT name text, OUT percent numeric, OUT is_inclusive boolean, OUT is_reverse boolean) RETURNS SETOF record LANGUAGE sql STABLE AS $$
+	OUT name text, OUT percent numeric, OUT is_inclusive boolean, OUT is_reverse boolean, OUT place text) RETURNS SETOF record LANGUAGE sql STABLE AS $$
 	SELECT t.name, CASE WHEN COALESCE(c.reverse_charge, false) THEN 0 ELSE t.percent END,
-		t.is_inclusive AND NOT COALESCE(c.reverse_charge, false), COALESCE(c.reverse_charge, false)
+		t.is_inclusive AND NOT COALESCE(c.reverse_charge, false), COALESCE(c.reverse_charge, false), CASE WHEN c.country IS NULL THEN s.country ELSE c.country END
 	FROM rental.tax_rates t
 	JOIN rental.vendors v ON v.id = t.vendor_id
 	LEFT JOIN rental.billing_settings s ON s.vendor_id = t.vendor_id
@@ -111,19 +111,20 @@ CREATE FUNCTION taxes_of(vendor uuid, product uuid, customer uuid, at timestampt
 	ORDER BY t.id
 $$;
 COMMENT ON FUNCTION taxes_of(uuid, uuid, uuid, timestamptz) IS
-	'The taxes of a rental that starts then, by place, class and date; under reverse charge each at 0 percent.';
-CREATE FUNCTION tax_parts(vendor uuid, product uuid, customer uuid, at timestamptz, net numeric, decimals integer,
-	OUT n bigint, OUT name text, OUT percent numeric, OUT is_inclusive boolean, OUT is_reverse boolean, OUT taxable numeric, OUT tax numeric)
-	RETURNS SETOF record LANGUAGE sql STABLE AS $$
-	WITH t AS (SELECT row_number() OVER () AS n, x.* FROM rental.taxes_of(vendor, product, customer, at) x),
+	'The taxes of a rental that starts then, by place (of supply; null: nobody said), class and date; under reverse charge each at 0 percent.';
+CREATE FUNCTION tax_parts(taxes jsonb, net numeric, decimals integer,
+	OUT n bigint, OUT name text, OUT percent numeric, OUT is_inclusive boolean, OUT is_reverse boolean, OUT place text, OUT taxable numeric, OUT tax numeric)
+	RETURNS SETOF record LANGUAGE sql IMMUTABLE AS $$
+	WITH t AS (SELECT x.ordinality AS n, x.tax ->> 'name' AS name, (x.tax -> 'percent')::numeric AS percent, (x.tax -> 'is_inclusive')::boolean AS is_inclusive,
+		(x.tax -> 'is_reverse')::boolean AS is_reverse, x.tax ->> 'place' AS place FROM jsonb_array_elements(taxes) WITH ORDINALITY x (tax, ordinality)),
 	parts AS (SELECT t.*, CASE WHEN t.is_inclusive
 		THEN round(net * t.percent / (100 + (SELECT sum(i.percent) FROM t i WHERE i.is_inclusive)), decimals)
 		ELSE round(net * t.percent / 100, decimals) END AS tax FROM t)
-	SELECT p.n, p.name, p.percent, p.is_inclusive, p.is_reverse,
+	SELECT p.n, p.name, p.percent, p.is_inclusive, p.is_reverse, p.place,
 		net - CASE WHEN p.is_inclusive THEN (SELECT sum(i.tax) FROM parts i WHERE i.is_inclusive) ELSE 0 END, p.tax FROM parts p
 $$;
-COMMENT ON FUNCTION tax_parts(uuid, uuid, uuid, timestamptz, numeric, integer) IS
-	'What each tax makes of an amount: what is added to it, or what it holds, each rounded half-up on its own; taxable is what the tax is on.';
+COMMENT ON FUNCTION tax_parts(jsonb, numeric, integer) IS
+	'What each tax of order_items.taxes makes of an amount: what is added to it, or what it holds, each rounded half-up on its own; taxable is what the tax is on.';
 
 CREATE TABLE coupons (
 	vendor_id uuid NOT NULL REFERENCES vendors,

@@ -21,6 +21,7 @@ CREATE TABLE orders (
 	fee numeric NOT NULL DEFAULT 0,
 	charges numeric NOT NULL DEFAULT 0,
 	cancellation_fee numeric NOT NULL DEFAULT 0,
+	written_off numeric NOT NULL DEFAULT 0 CHECK (written_off >= 0),
 	delivery jsonb,
 	waiver numeric NOT NULL DEFAULT 0,
 	waiver_percent numeric,
@@ -44,6 +45,7 @@ COMMENT ON COLUMN orders.waiver IS 'the damage waiver: waiver_percent of the ite
 COMMENT ON COLUMN orders.waiver_percent IS 'that of the vendor when the order was placed; null: the customer took no waiver';
 COMMENT ON COLUMN orders.charges IS 'the sum of order_charges, which come on top of the total';
 COMMENT ON COLUMN orders.cancellation_fee IS 'what is owed of a cancelled order in place of its total';
+COMMENT ON COLUMN orders.written_off IS 'of its invoices: nobody is asked for it any more';
 COMMENT ON COLUMN orders.delivery IS '{method: pickup or delivery, address: {recipient, line1, line2, postal_code, city, region, country}}; null: nothing was said';
 
 COMMENT ON COLUMN orders.extension IS 'what the customer asked the vendor to keep longer: {end_at or items, difference: what it would have cost then}; null: nothing. It takes no stock';
@@ -68,6 +70,7 @@ CREATE TABLE order_items (
 	lost integer NOT NULL DEFAULT 0,
 	waiver_exempt boolean NOT NULL DEFAULT false,
 	created_at timestamptz NOT NULL DEFAULT rental.now(),
+	taxes jsonb,
 	CHECK (subtotal = unit_price * quantity AND total = subtotal - discount + tax),
 	CHECK (dispatched BETWEEN 0 AND quantity AND returned BETWEEN 0 AND dispatched AND damaged >= 0 AND lost >= 0 AND damaged + lost <= returned),
 	PRIMARY KEY (id, vendor_id),
@@ -81,6 +84,7 @@ COMMENT ON TABLE order_items IS 'The lines of an order.';
 COMMENT ON COLUMN order_items.unit_price IS 'for one piece over the whole period';
 COMMENT ON COLUMN order_items.subtotal IS 'unit_price * quantity';
 COMMENT ON COLUMN order_items.total IS 'subtotal - discount + tax';
+COMMENT ON COLUMN order_items.taxes IS 'as they were when it was priced: a list of {name, percent, is_inclusive, is_reverse, place}; null: none';
 COMMENT ON COLUMN order_items.dispatched IS 'pieces that went out';
 COMMENT ON COLUMN order_items.returned IS 'pieces of those that are settled: back, in whatever condition, or lost';
 COMMENT ON COLUMN order_items.damaged IS 'pieces of those that came back damaged';
@@ -92,7 +96,7 @@ CREATE TABLE order_charges (
 	vendor_id uuid NOT NULL,
 	order_id uuid NOT NULL,
 	order_item_id uuid,
-	kind text NOT NULL CHECK (kind IN ('damage', 'loss', 'late', 'early_return', 'credit', 'other')),
+	kind text NOT NULL CHECK (kind IN ('damage', 'loss', 'late', 'early_return', 'credit', 'interest', 'other')),
 	quantity integer NOT NULL CHECK (quantity >= 1),
 	amount numeric NOT NULL CHECK (amount >= 0 OR kind IN ('early_return', 'credit')),
 	reason text CHECK (length(reason) <= 1000),
@@ -103,9 +107,21 @@ CREATE TABLE order_charges (
 );
 CREATE INDEX ON order_charges (order_id);
 COMMENT ON TABLE order_charges IS 'What comes on top of an order''s total.';
-COMMENT ON COLUMN order_charges.kind IS 'damage and loss: up to the replacement value; late; early_return and credit (of a credit note): below zero; other';
+COMMENT ON COLUMN order_charges.kind IS 'damage and loss: up to the replacement value; late; early_return and credit (of a credit note): below zero; interest: of an invoice that was paid late; other';
 COMMENT ON COLUMN order_charges.quantity IS 'pieces that it is for';
 COMMENT ON COLUMN order_charges.amount IS 'for all of them, in the order''s currency';
+
+CREATE TABLE order_returns (
+	id uuid NOT NULL DEFAULT rental.uuid7(),
+	vendor_id uuid NOT NULL,
+	order_item_id uuid NOT NULL,
+	quantity integer NOT NULL CHECK (quantity >= 1),
+	returned_at timestamptz NOT NULL,
+	PRIMARY KEY (id, vendor_id),
+	FOREIGN KEY (order_item_id, vendor_id) REFERENCES order_items (id, vendor_id)
+);
+CREATE INDEX ON order_returns (order_item_id);
+COMMENT ON TABLE order_returns IS 'When pieces of a line came back, or were settled as lost.';
 
 CREATE TABLE order_quotes (
 	id uuid NOT NULL DEFAULT rental.uuid7(),
@@ -254,7 +270,8 @@ COMMENT ON VIEW order_item_view IS 'A line of an order; unit_price is for one pi
 
 CREATE VIEW order_view AS
 SELECT o.id, o.number, o.vendor_id, o.customer_id, o.status, o.currency, o.subtotal, o.discount, o.tax, o.fee, o.waiver, o.deposit, o.total, o.charges,
-	o.cancellation_fee, d.due - o.paid AS balance, GREATEST(o.paid - d.due, 0 * o.paid) AS refund_due, o.paid >= d.due AS is_paid,
+	o.cancellation_fee, CASE WHEN o.paid < d.due THEN GREATEST(d.due - o.paid - o.written_off, 0 * o.paid) ELSE d.due - o.paid END AS balance,
+	GREATEST(o.paid - d.due, 0 * o.paid) AS refund_due, o.paid + o.written_off >= d.due AS is_paid,
 	l.out > 0 AND l.out < l.pieces AS partly_out, l.back > 0 AND l.back < l.out AS partly_returned, l.overdue,
 	o.delivery, o.note, o.expires_at, o.created_at, o.updated_at,
 	CASE WHEN o.status IN ('pending', 'confirmed', 'active') THEN o.extension END AS extension, l.items
@@ -266,7 +283,7 @@ CROSS JOIN LATERAL (
 	FROM (SELECT i FROM order_item_view i WHERE i.order_id = o.id ORDER BY i.id) s (i)
 ) l;
 COMMENT ON VIEW order_view IS 'An order with its lines.';
-COMMENT ON COLUMN order_view.balance IS 'what is still to be paid of total and charges, or of the cancellation fee of an order that ended early; below zero: to be refunded';
+COMMENT ON COLUMN order_view.balance IS 'what is still to be paid of total and charges, or of the cancellation fee of an order that ended early, less what was written off; below zero: to be refunded';
 COMMENT ON COLUMN order_view.refund_due IS 'what was paid and is to be given back';
 COMMENT ON COLUMN order_view.is_paid IS 'nothing is still to be paid';
 COMMENT ON COLUMN order_view.partly_out IS 'some pieces went out, and others not yet';

@@ -15,6 +15,7 @@ INSERT INTO ledger_accounts VALUES
 	('deposit_owed', 'vendor', 'liability', 'Deposits to be given back'),
 	('tax', 'vendor', 'liability', 'Taxes to be paid'),
 	('revenue', 'vendor', 'income', 'Rentals and sales'),
+	('interest_income', 'vendor', 'income', 'Late interest'),
 	('commission', 'vendor', 'expense', 'Commission to the platform'),
 	('bad_debt', 'vendor', 'expense', 'Written off'),
 	('platform_cash', 'platform', 'asset', 'Received through gateways for vendors'),
@@ -35,6 +36,7 @@ CREATE TABLE ledger_entries (
 	payment_id uuid,
 	payout_id uuid,
 	created_at timestamptz NOT NULL,
+	CHECK (num_nonnulls(invoice_id, payment_id, payout_id) = 1),
 	PRIMARY KEY (posting_id, line, vendor_id)
 );
 CREATE INDEX ON ledger_entries (vendor_id, account);
@@ -56,6 +58,7 @@ CREATE FUNCTION ledger_kept() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION ledger_kept() IS 'Refuses to change, delete or truncate what is kept for good.';
 CREATE TRIGGER ledger_kept BEFORE UPDATE OR DELETE ON ledger_entries FOR EACH ROW EXECUTE FUNCTION ledger_kept();
 CREATE TRIGGER ledger_whole BEFORE TRUNCATE ON ledger_entries FOR EACH STATEMENT EXECUTE FUNCTION ledger_kept();
+ALTER TABLE ledger_entries ENABLE ALWAYS TRIGGER ledger_balanced;
 ALTER TABLE ledger_entries ENABLE ALWAYS TRIGGER ledger_kept;
 ALTER TABLE ledger_entries ENABLE ALWAYS TRIGGER ledger_whole;
 

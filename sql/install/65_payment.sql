@@ -41,6 +41,7 @@ CREATE TABLE payments (
 	released numeric NOT NULL DEFAULT 0 CHECK (released >= 0),
 	commission_percent numeric NOT NULL DEFAULT 0 CHECK (commission_percent BETWEEN 0 AND 100),
 	commission numeric NOT NULL DEFAULT 0 CHECK (commission BETWEEN 0 AND amount),
+	collects boolean NOT NULL,
 	reason text CHECK (length(reason) <= 1000),
 	created_at timestamptz NOT NULL DEFAULT rental.now(),
 	CHECK (captured + released <= amount),
@@ -60,6 +61,8 @@ COMMENT ON COLUMN payments.method IS 'of manual: cash, transfer, cheque; of test
 COMMENT ON COLUMN payments.status IS 'goes only forward: processing, requires_action, authorised, cancelled, failed, succeeded';
 COMMENT ON COLUMN payments.refunded IS 'or asked to be: never more than the amount';
 COMMENT ON COLUMN payments.captured IS 'of a deposit; what is neither captured nor released is held';
+COMMENT ON COLUMN payments.released IS 'went back; what an external gateway was only asked to release is still held';
+COMMENT ON COLUMN payments.collects IS 'the platform received it, as its gateway says when it is made; its captures and refunds go the same way';
 COMMENT ON COLUMN payments.commission IS 'of what was not given back: round((amount - refunded) * commission_percent / 100)';
 
 CREATE FUNCTION payment_guard() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME';
@@ -98,13 +101,17 @@ CREATE TABLE gateway_requests (
 	FOREIGN KEY (payment_id, vendor_id) REFERENCES payments (id, vendor_id)
 );
 CREATE INDEX ON gateway_requests (id) WHERE sent_at IS NULL;
+CREATE INDEX ON gateway_requests (payment_id);
 COMMENT ON TABLE gateway_requests IS 'The outbox: what is asked of external gateways, once the transaction commits. id is the key by which the gateway does it once.';
 
 CREATE VIEW payment_view AS
 SELECT p.id, p.vendor_id, p.order_id, p.invoice_id, p.parent_id, o.customer_id, p.kind, p.amount, p.currency, p.method, p.gateway, p.status,
-	p.refunded, p.captured, p.released, p.reason, p.created_at
+	p.refunded, p.captured, p.released, p.kind = 'deposit' AND p.status IN ('processing', 'requires_action', 'authorised')
+		AND EXISTS (SELECT FROM gateway_requests r WHERE r.payment_id = p.id AND r.vendor_id = p.vendor_id AND r.action = 'release') AS release_asked,
+	p.reason, p.created_at
 FROM payments p JOIN orders o ON o.id = p.order_id AND o.vendor_id = p.vendor_id;
 COMMENT ON VIEW payment_view IS 'A payment; amounts are in currency.';
+COMMENT ON COLUMN payment_view.release_asked IS 'a deposit that is held until its external gateway tells that it was released';
 CREATE TYPE payment_page AS (count bigint, next text, previous text, results payment_view[]);
 CREATE VIEW gateway_view AS
 SELECT g.name, g.is_external, g.collects, g.name = 'manual' OR COALESCE(s.is_active, false) AS is_active, s.secret IS NOT NULL AS is_signed,
@@ -120,11 +127,11 @@ COMMENT ON FUNCTION payment_record(uuid, numeric, text, timestamptz, text, text)
 CREATE FUNCTION payment_capture(payment_id uuid, amount numeric DEFAULT NULL, reason text DEFAULT NULL) RETURNS payment_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION payment_capture(uuid, numeric, text) IS
-	'Takes charges for damage, loss, late return and the like from a deposit; all that it covers if no amount is given. Never more than the order''s charges, which for damage and loss end at the replacement value, nor than what is held. Answers the capture. Errors: not_found, forbidden, invalid_state, invalid_value.';
+	'Takes charges for damage, loss, late return and the like from a deposit; all that it covers if no amount is given. Never more than the order''s charges, which for damage and loss end at the replacement value, nor than the order still owes, nor than what is held. Answers the capture. Errors: not_found, forbidden, invalid_state, invalid_value.';
 CREATE FUNCTION payment_release(payment_id uuid) RETURNS payment_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION payment_release(uuid) IS
-	'Gives back what is held of a deposit; it happens by itself when the order is closed or ends early. Errors: not_found, forbidden, invalid_state.';
+	'Gives back what is held of a deposit; it happens by itself when the order is closed or ends early. An external gateway is asked, and the deposit is held until it tells that it is cancelled. Errors: not_found, forbidden, invalid_state.';
 CREATE FUNCTION payment_refund(payment_id uuid, amount numeric DEFAULT NULL, reason text DEFAULT NULL) RETURNS payment_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION payment_refund(uuid, numeric, text) IS

@@ -66,11 +66,11 @@ COMMENT ON FUNCTION dunning_run(uuid) IS
 CREATE FUNCTION invoice_interest(invoice_id uuid) RETURNS order_charge_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION invoice_interest(uuid) IS
-	'Charges late interest on an overdue invoice since its due date or the last time: round(open * interest_percent / 100 * days / 365), whole days. It is a charge of the order, billed by the next invoice. Errors: not_found, forbidden, invalid_state when nothing is owed.';
+	'Charges late interest on an overdue invoice since its due date or the last time: round(open * interest_percent / 100 * days / 365), whole days; interest bears none. It is a charge of the order, billed by the next invoice, untaxed and apart from revenue. Errors: not_found, forbidden, invalid_state when nothing is owed, and of an order that ended early.';
 CREATE FUNCTION invoice_write_off(invoice_id uuid, reason text DEFAULT NULL) RETURNS invoice_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION invoice_write_off(uuid, text) IS
-	'Writes off what is open of an invoice: a loss in the books, with its tax. Errors: not_found, forbidden, invalid_state when nothing is open.';
+	'Writes off what is open of an invoice: a loss in the books, with its tax, and nothing that the customer is asked for any more. What is paid or credited of it later is no loss any more. Errors: not_found, forbidden, invalid_state when nothing is open.';
 
 -- The books
 
@@ -90,6 +90,8 @@ CREATE FUNCTION ledger_verify(OUT problem text, OUT vendor_id uuid, OUT id uuid)
 		GROUP BY n.vendor_id, n.id HAVING
 			COALESCE(sum(e.amount) FILTER (WHERE e.account = 'receivable'), 0) <> CASE n.status WHEN 'draft' THEN 0 ELSE n.total END
 			OR COALESCE(-sum(e.amount) FILTER (WHERE e.account = 'tax'), 0) <> CASE n.status WHEN 'draft' THEN 0 ELSE n.tax + n.tax_included END
+			OR COALESCE(-sum(e.amount) FILTER (WHERE e.account = 'interest_income'), 0) <> CASE n.status WHEN 'draft' THEN 0 ELSE
+				(SELECT COALESCE(sum(l.total), 0) FROM invoice_lines l WHERE l.invoice_id = n.id AND l.vendor_id = n.vendor_id AND l.account = 'interest_income') END
 	UNION ALL
 	SELECT 'an invoice is not the sum of its lines', n.vendor_id, n.id FROM invoices n
 		CROSS JOIN LATERAL (SELECT COALESCE(sum(l.total), 0) AS net, COALESCE(sum(l.tax), 0) AS tax FROM invoice_lines l WHERE l.invoice_id = n.id) l
@@ -105,6 +107,9 @@ CREATE FUNCTION ledger_verify(OUT problem text, OUT vendor_id uuid, OUT id uuid)
 	UNION ALL
 	SELECT 'an invoice is not written off as posted', n.vendor_id, n.id FROM invoices n
 		WHERE n.written_off <> COALESCE((SELECT sum(e.amount) FROM ledger_entries e WHERE e.invoice_id = n.id AND e.account = 'bad_debt'), 0)
+	UNION ALL
+	SELECT 'an order is not written off as its invoices are', o.vendor_id, o.id FROM orders o
+		WHERE o.written_off <> COALESCE((SELECT sum(n.written_off) FROM invoices n WHERE n.order_id = o.id AND n.vendor_id = o.vendor_id), 0)
 	UNION ALL
 	SELECT 'an order''s invoices are not paid as its payments say', o.vendor_id, o.id FROM orders o JOIN LATERAL (
 			SELECT sum(n.total - n.credited - n.written_off) AS due, sum(n.paid) AS paid,
@@ -125,6 +130,9 @@ CREATE FUNCTION ledger_verify(OUT problem text, OUT vendor_id uuid, OUT id uuid)
 	SELECT 'more or less was given back or captured than a payment says', p.vendor_id, p.id FROM payments p
 		LEFT JOIN payments c ON c.parent_id = p.id AND c.vendor_id = p.vendor_id AND c.order_id = p.order_id AND c.status NOT IN ('failed', 'cancelled')
 		GROUP BY p.vendor_id, p.id HAVING COALESCE(sum(c.amount), 0) <> p.refunded + p.captured
+	UNION ALL
+	SELECT 'a deposit that has ended is held', p.vendor_id, p.id FROM payments p
+		WHERE p.kind = 'deposit' AND p.status IN ('succeeded', 'failed', 'cancelled') AND p.captured + p.released <> p.amount
 	UNION ALL
 	SELECT 'a payment has no parent', c.vendor_id, c.id FROM payments c
 		WHERE c.parent_id IS NOT NULL AND NOT EXISTS (SELECT FROM payments p WHERE p.id = c.parent_id AND p.vendor_id = c.vendor_id

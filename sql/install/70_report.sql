@@ -29,7 +29,7 @@ CREATE FUNCTION report_customer_balances(vendor_id uuid DEFAULT NULL) RETURNS SE
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION report_customer_balances(uuid) IS 'Customers with a balance. A vendor sees its own; an administrator or analyst all, or one. Error: forbidden.';
 CREATE TYPE tax_report_row AS (country text, name text, percent numeric, is_inclusive boolean, is_reverse boolean, currency text, taxable numeric, tax numeric);
-COMMENT ON TYPE tax_report_row IS 'A tax over a period: invoices less credit notes.';
+COMMENT ON TYPE tax_report_row IS 'A tax over a period: invoices less credit notes. country is the place of supply.';
 CREATE FUNCTION report_taxes("from" timestamptz, "to" timestamptz, vendor_id uuid DEFAULT NULL) RETURNS SETOF tax_report_row
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION report_taxes(timestamptz, timestamptz, uuid) IS

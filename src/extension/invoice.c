@@ -31,62 +31,86 @@
 PLAN(
 	invoice_insert,
 	"INSERT INTO rental.invoices (id, vendor_id, order_id, kind, credits_id, status, currency, subtotal, tax, tax_included, total, "
-	"deposit, note, created_at) SELECT $1, o.vendor_id, o.id, 'invoice', $3, 'draft', o.currency, 0, 0, 0, 0, o.deposit, $4, $5 "
+	"deposit, note, created_at, up_to) SELECT $1, o.vendor_id, o.id, 'invoice', $3, 'draft', o.currency, 0, 0, 0, 0, o.deposit, $4, $5, $6 "
 	"FROM rental.orders o WHERE o.id = $2",
-	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID);
+	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
+PLAN(order_drafted,
+	 "SELECT FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 AND status = 'draft' AND credits_id IS NULL",
+	 UUIDOID, UUIDOID);
 PLAN(draft_drop_lines, "DELETE FROM rental.invoice_lines WHERE invoice_id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
 PLAN(draft_drop, "DELETE FROM rental.invoices WHERE id = $1 AND vendor_id = $2 AND status = 'draft'", UUIDOID, UUIDOID);
 
 /* what is due, line by line; of an order that ended before it began only the fee for that */
-#define DUE                                                                                                                               \
-	"SELECT 'item' AS kind, i.id AS ref, p.name AS description, i.quantity, i.unit_price, "                                               \
-	"COALESCE(b.net, i.subtotal - i.discount) AS net, COALESCE(b.tax, i.tax) AS tax, i.start_at, i.end_at "                               \
-	"FROM o JOIN rental.order_items i ON i.order_id = o.id AND i.vendor_id = o.vendor_id "                                                \
-	"JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id "                                                        \
-	"LEFT JOIN rental.billing_plans y ON y.order_id = o.id AND y.vendor_id = o.vendor_id "                                                \
-	"LEFT JOIN LATERAL (SELECT * FROM rental.billing_due(i.id, $3) WHERE y.order_id IS NOT NULL OFFSET 0) b ON true WHERE NOT o.is_void " \
-	"UNION ALL SELECT 'delivery', o.id, 'Delivery', 1, o.fee, o.fee, 0, NULL, NULL FROM o WHERE o.fee > 0 AND NOT is_void "               \
-	"UNION ALL SELECT 'waiver', o.id, 'Damage waiver', 1, o.waiver, o.waiver, 0, NULL, NULL FROM o WHERE o.waiver > 0 AND NOT is_void "   \
-	"UNION ALL SELECT 'cancellation', o.id, 'Cancellation fee', 1, o.cancellation_fee, o.cancellation_fee, 0, NULL, NULL "                \
-	"FROM o WHERE is_void AND o.cancellation_fee > 0 "                                                                                    \
-	"UNION ALL SELECT 'charge', c.id, COALESCE(NULLIF(c.reason, ''), replace(c.kind, '_', ' ')), 1, c.amount, c.amount, "                 \
-	"0, NULL, NULL FROM o JOIN rental.order_charges c ON c.order_id = o.id AND c.vendor_id = o.vendor_id "                                \
-	"WHERE NOT is_void AND (c.kind NOT IN ('early_return', 'late') "                                                                      \
+#define DUE                                                                                                                                                                                           \
+	"SELECT 'item' AS kind, i.id AS ref, p.name AS description, i.quantity, i.unit_price, "                                                                                                           \
+	"COALESCE(b.net, i.subtotal - i.discount) AS net, COALESCE(b.tax, i.tax) AS tax, "                                                                                                                \
+	"CASE WHEN b.net IS NULL THEN i.start_at ELSE LEAST(GREATEST(i.start_at, (SELECT max(up_to) FROM rental.invoices n WHERE n.order_id = o.id AND n.status <> 'draft')), b.until) END AS start_at, " \
+	"COALESCE(b.until, i.end_at) AS end_at "                                                                                                                                                          \
+	"FROM o JOIN rental.order_items i ON i.order_id = o.id AND i.vendor_id = o.vendor_id "                                                                                                            \
+	"JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id "                                                                                                                    \
+	"LEFT JOIN rental.billing_plans y ON y.order_id = o.id AND y.vendor_id = o.vendor_id "                                                                                                            \
+	"LEFT JOIN LATERAL (SELECT * FROM rental.billing_due(i.id, $3) WHERE y.order_id IS NOT NULL AND p.kind <> 'sale' OFFSET 0) b ON true WHERE NOT o.is_void "                                        \
+	"UNION ALL SELECT 'delivery', o.id, 'Delivery', 1, o.fee, o.fee, 0, NULL, NULL FROM o WHERE o.fee > 0 AND NOT is_void "                                                                           \
+	"UNION ALL SELECT 'waiver', o.id, 'Damage waiver', 1, o.waiver, o.waiver, 0, NULL, NULL FROM o WHERE o.waiver > 0 AND NOT is_void "                                                               \
+	"UNION ALL SELECT 'cancellation', o.id, 'Cancellation fee', 1, o.cancellation_fee, o.cancellation_fee, 0, NULL, NULL "                                                                            \
+	"FROM o WHERE is_void AND o.cancellation_fee > 0 "                                                                                                                                                \
+	"UNION ALL SELECT CASE c.kind WHEN 'interest' THEN 'interest' ELSE 'charge' END, c.id, COALESCE(NULLIF(c.reason, ''), replace(c.kind, '_', ' ')), 1, "                                            \
+	"c.amount, c.amount - t.tax, t.tax, NULL, NULL FROM o JOIN rental.order_charges c ON c.order_id = o.id AND c.vendor_id = o.vendor_id "                                                            \
+	"LEFT JOIN rental.order_items i ON c.kind = 'early_return' AND i.id = c.order_item_id AND i.vendor_id = c.vendor_id "                                                                             \
+	"CROSS JOIN LATERAL (SELECT CASE WHEN i.total > 0 THEN round(c.amount * i.tax / i.total, rental.currency_exponent(o.currency)) ELSE 0 END AS tax) t "                                             \
+	"WHERE NOT is_void AND (c.kind NOT IN ('early_return', 'late') "                                                                                                                                  \
 	"OR NOT EXISTS (SELECT FROM rental.billing_plans y WHERE y.order_id = o.id))"
 
 PLAN(
 	lines_insert,
 	"WITH o AS (SELECT *, status IN ('cancelled', 'rejected', 'expired') AS is_void FROM rental.orders WHERE id = $1), "
 	"due AS (" DUE "), "
-	"billed AS (SELECT l.kind, l.ref, max(l.description) AS description, sum(l.total) AS net, sum(l.tax) AS tax "
+	"billed AS (SELECT l.kind, l.ref, max(l.account) AS account, max(l.description) AS description, sum(l.total) AS net, sum(l.tax) AS tax "
 	" FROM rental.invoices n JOIN rental.invoice_lines l ON l.invoice_id = n.id AND l.vendor_id = n.vendor_id "
 	" WHERE n.order_id = $1 AND n.status <> 'draft' GROUP BY 1, 2) "
-	"INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, kind, ref, description, quantity, unit_price, total, tax, start_at, end_at) "
-	"SELECT (SELECT vendor_id FROM o), $2, row_number() OVER (ORDER BY array_position('{item,waiver,delivery,charge,cancellation}'::text[], kind), ref), "
-	"kind, ref, COALESCE(d.description, b.description), COALESCE(d.quantity, 1), "
+	"INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, kind, ref, account, description, quantity, unit_price, total, tax, start_at, end_at) "
+	"SELECT (SELECT vendor_id FROM o), $2, row_number() OVER (ORDER BY array_position('{item,waiver,delivery,charge,interest,cancellation}'::text[], kind), ref), "
+	"kind, ref, COALESCE(b.account, CASE kind WHEN 'interest' THEN 'interest_income' ELSE 'revenue' END), COALESCE(d.description, b.description), COALESCE(d.quantity, 1), "
 	"COALESCE(d.unit_price, -b.net), COALESCE(d.net, 0) - COALESCE(b.net, 0), round(COALESCE(d.tax, 0) - COALESCE(b.tax, 0), rental.currency_exponent((SELECT currency FROM o))), d.start_at, d.end_at "
 	"FROM due d FULL JOIN billed b USING (kind, ref) "
 	"WHERE b.ref IS NULL OR COALESCE(d.net, 0) + COALESCE(d.tax, 0) <> b.net + b.tax",
 	UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
-/* the taxes of each line; what the order agreed on is what is invoiced, so the last one takes what is left of its tax */
+PLAN(order_taxed,
+	 "SELECT FROM rental.order_items WHERE order_id = $1 AND taxes IS NOT NULL "
+	 "UNION ALL SELECT FROM rental.invoices WHERE order_id = $1 AND (tax <> 0 OR tax_included <> 0) LIMIT 1",
+	 UUIDOID);
+
+/*
+ * The taxes of each line: what the rates that were agreed on make of all that is
+ * due of it, less what was billed before, rate by rate. What is due of its tax in
+ * all is what the order says, so the last tax that is added takes what rounding left.
+ */
 PLAN(
 	taxes_insert,
-	"INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, taxable, tax) "
-	"SELECT l.vendor_id, l.invoice_id, l.line, t.n, t.name, t.percent, t.is_inclusive, t.is_reverse, t.taxable, "
-	"t.tax + CASE WHEN NOT t.is_inclusive AND t.n = max(t.n) FILTER (WHERE NOT t.is_inclusive) OVER w "
-	" THEN l.tax - sum(t.tax) FILTER (WHERE NOT t.is_inclusive) OVER w ELSE 0 END "
-	"FROM rental.invoices n JOIN rental.invoice_lines l ON l.invoice_id = n.id AND l.vendor_id = n.vendor_id AND l.kind = 'item' "
-	"JOIN rental.orders o ON o.id = n.order_id AND o.vendor_id = n.vendor_id "
-	"JOIN rental.order_items i ON i.id = l.ref AND i.vendor_id = l.vendor_id "
-	"CROSS JOIN LATERAL rental.tax_parts(l.vendor_id, i.product_id, o.customer_id, i.start_at, l.total, rental.currency_exponent(n.currency)) t "
-	"WHERE n.id = $1 WINDOW w AS (PARTITION BY l.line)",
+	"WITH l AS (SELECT l.*, n.order_id, rental.currency_exponent(n.currency) AS decimals FROM rental.invoices n "
+	" JOIN rental.invoice_lines l ON l.invoice_id = n.id AND l.vendor_id = n.vendor_id WHERE n.id = $1), "
+	"b AS (SELECT l.line, b.invoice_id, b.line AS billed, b.total FROM l JOIN rental.invoices m ON m.order_id = l.order_id AND m.vendor_id = l.vendor_id AND m.status <> 'draft' "
+	" JOIN rental.invoice_lines b ON b.invoice_id = m.id AND b.vendor_id = m.vendor_id AND b.kind = l.kind AND b.ref = l.ref), "
+	"due AS (SELECT l.line, t.* FROM l LEFT JOIN rental.order_charges c ON l.kind = 'charge' AND c.id = l.ref AND c.vendor_id = l.vendor_id AND c.kind = 'early_return' "
+	" JOIN rental.order_items i ON i.id = CASE l.kind WHEN 'item' THEN l.ref ELSE c.order_item_id END AND i.vendor_id = l.vendor_id "
+	" CROSS JOIN LATERAL rental.tax_parts(i.taxes, l.total + COALESCE((SELECT sum(b.total) FROM b WHERE b.line = l.line), 0), l.decimals) t), "
+	"x AS (SELECT line, row_number() OVER (PARTITION BY line ORDER BY max(n) NULLS FIRST, name) AS n, name, percent, is_inclusive, is_reverse, place, "
+	" sum(taxable) AS taxable, sum(tax) AS tax FROM (SELECT line, n, name, percent, is_inclusive, is_reverse, place, taxable, tax FROM due "
+	"  UNION ALL SELECT b.line, NULL, t.name, t.percent, t.is_inclusive, t.is_reverse, t.place, -t.taxable, -t.tax "
+	"  FROM b JOIN rental.invoice_taxes t ON t.invoice_id = b.invoice_id AND t.line = b.billed) t "
+	" GROUP BY line, name, percent, is_inclusive, is_reverse, place) "
+	"INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, place, taxable, tax) "
+	"SELECT l.vendor_id, l.invoice_id, l.line, x.n, x.name, x.percent, x.is_inclusive, x.is_reverse, x.place, x.taxable, "
+	"x.tax + CASE WHEN NOT x.is_inclusive AND x.n = max(x.n) FILTER (WHERE NOT x.is_inclusive) OVER w "
+	" THEN l.tax - sum(x.tax) FILTER (WHERE NOT x.is_inclusive) OVER w ELSE 0 END "
+	"FROM x JOIN l ON l.line = x.line WHERE x.taxable <> 0 OR x.tax <> 0 OR l.total = 0 WINDOW w AS (PARTITION BY l.line)",
 	UUIDOID);
 /* a tax that no rate explains any more */
 PLAN(
 	taxes_unexplained,
-	"INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, taxable, tax) "
-	"SELECT l.vendor_id, l.invoice_id, l.line, 0, 'as ordered', COALESCE(round(100 * l.tax / NULLIF(l.total, 0), 2), 0), false, false, l.total, l.tax "
+	"INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, place, taxable, tax) "
+	"SELECT l.vendor_id, l.invoice_id, l.line, 0, 'as ordered', COALESCE(round(100 * l.tax / NULLIF(l.total, 0), 2), 0), false, false, NULL, l.total, l.tax "
 	"FROM rental.invoice_lines l WHERE l.invoice_id = $1 AND l.tax <> 0 AND NOT EXISTS "
 	"(SELECT FROM rental.invoice_taxes t WHERE t.invoice_id = l.invoice_id AND t.line = l.line AND NOT t.is_inclusive)",
 	UUIDOID);
@@ -107,7 +131,10 @@ PLAN(
 	"WHERE n.id = $1 AND v.id = n.vendor_id AND b.vendor_id = n.vendor_id AND o.id = n.order_id AND o.vendor_id = n.vendor_id AND u.id = o.customer_id",
 	UUIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID);
 PLAN(series_of, "SELECT series, credit_series FROM rental.billing_settings_view WHERE vendor_id = $1", UUIDOID);
-PLAN(invoice_sums, "SELECT subtotal, tax, tax_included, total, kind FROM rental.invoices WHERE id = $1", UUIDOID);
+PLAN(invoice_sums,
+	 "SELECT subtotal, tax, tax_included, total, kind, (SELECT COALESCE(sum(l.total), 0) FROM rental.invoice_lines l "
+	 "WHERE l.invoice_id = n.id AND l.account = 'interest_income') FROM rental.invoices n WHERE n.id = $1",
+	 UUIDOID);
 PLAN(invoice_credited, "UPDATE rental.invoices SET credited = credited - $3 WHERE id = $1 AND vendor_id = $2", UUIDOID,
 	 UUIDOID, NUMERICOID);
 
@@ -115,22 +142,38 @@ PLAN(invoice_credited, "UPDATE rental.invoices SET credited = credited - $3 WHER
  * What an order's payments cover of its invoices, oldest first. A credit note
  * that corrects no single invoice counts like a payment.
  */
+#define POOL                                                                                                              \
+	"SELECT o.paid - COALESCE((SELECT sum(c.total) FROM rental.invoices c WHERE c.order_id = $1 AND c.status <> 'draft' " \
+	" AND c.kind = 'credit_note' AND c.credits_id IS NULL), 0) AS amount FROM rental.orders o WHERE o.id = $1 AND o.vendor_id = $2"
 PLAN(
 	settle,
 	"WITH n AS (SELECT id, vendor_id, total - credited - written_off AS due, sum(total - credited - written_off) OVER (ORDER BY issued_at, number) AS upto "
 	" FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 AND status <> 'draft' AND kind = 'invoice'), "
-	"pool AS (SELECT o.paid - COALESCE((SELECT sum(c.total) FROM rental.invoices c WHERE c.order_id = $1 AND c.status <> 'draft' "
-	" AND c.kind = 'credit_note' AND c.credits_id IS NULL), 0) AS amount FROM rental.orders o WHERE o.id = $1 AND o.vendor_id = $2), "
+	"pool AS (" POOL "), "
 	"s AS (SELECT n.id, n.vendor_id, n.due, LEAST(n.due, GREATEST(0 * n.due, pool.amount - n.upto + n.due)) AS paid FROM n, pool) "
 	"UPDATE rental.invoices i SET paid = s.paid, status = CASE WHEN s.paid >= s.due THEN 'paid' WHEN s.paid > 0 THEN 'partly_paid' ELSE 'issued' END "
 	"FROM s WHERE i.id = s.id AND i.vendor_id = s.vendor_id AND (i.paid <> s.paid "
 	"OR i.status <> CASE WHEN s.paid >= s.due THEN 'paid' WHEN s.paid > 0 THEN 'partly_paid' ELSE 'issued' END)",
 	UUIDOID, UUIDOID);
+/* what was written off and is paid or credited after all, oldest first; settle was done before */
+PLAN(
+	recovered,
+	"WITH n AS (SELECT id, written_off, sum(written_off) OVER (ORDER BY issued_at, number) AS upto, sum(total - credited - written_off) OVER () AS due "
+	" FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 AND status <> 'draft' AND kind = 'invoice'), "
+	"pool AS (" POOL "), "
+	"r AS (SELECT n.id, LEAST(n.written_off, pool.amount - n.due - n.upto + n.written_off) AS amount FROM n, pool WHERE n.written_off > 0) "
+	"SELECT r.id, r.amount, o.currency, o.customer_id FROM r, rental.orders o WHERE o.id = $1 AND o.vendor_id = $2 AND o.written_off > 0 AND r.amount > 0",
+	UUIDOID, UUIDOID);
 PLAN(invoice_row, "SELECT v, v.customer_id, v.vendor_id, v.status FROM rental.invoice_view v WHERE v.id = $1", UUIDOID);
+PLAN(write_off, "UPDATE rental.invoices SET written_off = written_off + $3 WHERE id = $1 AND vendor_id = $2", UUIDOID,
+	 UUIDOID, NUMERICOID);
+PLAN(order_write_off,
+	 "UPDATE rental.orders SET written_off = written_off + $3, updated_at = $4 WHERE id = $1 AND vendor_id = $2",
+	 UUIDOID, UUIDOID, NUMERICOID, TIMESTAMPTZOID);
 PLAN(invoice_order, "SELECT order_id FROM rental.invoices WHERE id = $1", UUIDOID);
 PLAN(
 	invoice_lock,
-	"SELECT status, kind, total - credited - written_off, number FROM rental.invoices WHERE id = $1 AND vendor_id = $2 "
+	"SELECT status, kind, total - credited - written_off, number, up_to FROM rental.invoices WHERE id = $1 AND vendor_id = $2 "
 	"FOR NO KEY UPDATE",
 	UUIDOID, UUIDOID);
 PLAN(plan_of, "SELECT FROM rental.billing_plans WHERE order_id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
@@ -138,6 +181,15 @@ PLAN(plan_put,
 	 "INSERT INTO rental.billing_plans AS p (vendor_id, order_id, cycle, prorate) VALUES ($1, $2, $3, $4) "
 	 "ON CONFLICT (order_id, vendor_id) DO UPDATE SET cycle = $3, prorate = $4",
 	 UUIDOID, UUIDOID, TEXTOID, BOOLOID);
+PLAN(cycles_forget,
+	 "DELETE FROM rental.billing_cycles c USING rental.order_items i WHERE i.order_id = $1 AND i.vendor_id = $2 "
+	 "AND c.item_id = i.id AND c.vendor_id = i.vendor_id",
+	 UUIDOID, UUIDOID);
+PLAN(
+	billed_up_to,
+	"SELECT max(up_to) FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 AND status <> 'draft' HAVING max(up_to) > $3",
+	UUIDOID, UUIDOID, TIMESTAMPTZOID);
+PLAN(cycles_agree, "SELECT rental.billing_agree($1)", UUIDOID);
 PLAN(order_billed, "SELECT FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 LIMIT 1", UUIDOID, UUIDOID);
 PLAN(charge_insert,
 	 "INSERT INTO rental.order_charges (id, vendor_id, order_id, kind, quantity, amount, reason, created_at) "
@@ -152,25 +204,28 @@ PLAN(
 PLAN(
 	cycles_differ,
 	"SELECT sum(d.net + d.tax - i.total) - (SELECT COALESCE(sum(amount), 0) FROM rental.order_charges WHERE order_id = $1 AND kind IN ('early_return', 'late')) "
-	"FROM rental.order_items i, rental.billing_due(i.id, $2) d WHERE i.order_id = $1",
+	"FROM rental.order_items i JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id AND p.kind <> 'sale', "
+	"rental.billing_due(i.id, $2) d WHERE i.order_id = $1",
 	UUIDOID, TIMESTAMPTZOID);
 
 /*
  * Lines of a credit note: each has the part of the amount that its open part
- * has in the whole, by running sums, so that the parts sum to it.
+ * has in the whole, by running sums, so that the parts sum to it. Its tax is
+ * that of all that is credited by then less what was credited before, so that
+ * what is credited whole has the whole tax.
  */
 PLAN(
 	credit_lines,
-	"WITH l AS (SELECT l.*, l.total + l.tax + COALESCE((SELECT sum(c.total + c.tax) FROM rental.invoices m "
+	"WITH l AS (SELECT l.*, k.tax AS credited_tax, k.gross AS credited, l.total + l.tax - k.gross AS gross FROM rental.invoice_lines l "
+	" CROSS JOIN LATERAL (SELECT -COALESCE(sum(c.total + c.tax), 0) AS gross, -COALESCE(sum(c.tax), 0) AS tax FROM rental.invoices m "
 	"  JOIN rental.invoice_lines c ON c.invoice_id = m.id AND c.vendor_id = m.vendor_id "
-	"  WHERE m.credits_id = $1 AND m.status <> 'draft' AND c.credits_line = l.line), 0) AS gross "
-	" FROM rental.invoice_lines l WHERE l.invoice_id = $1 AND ($4 IS NULL OR l.line = $4)), "
+	"  WHERE m.credits_id = $1 AND m.status <> 'draft' AND c.credits_line = l.line) k WHERE l.invoice_id = $1 AND ($4 IS NULL OR l.line = $4)), "
 	"r AS (SELECT l.*, sum(gross) OVER (ORDER BY line) AS upto, sum(gross) OVER () AS whole FROM l), "
 	"p AS (SELECT r.*, round($3 * upto / whole, $5) - round($3 * (upto - gross) / whole, $5) AS part FROM r WHERE whole > 0) "
-	"INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, kind, ref, description, quantity, unit_price, total, tax, start_at, end_at, credits_line) "
-	"SELECT vendor_id, $2, row_number() OVER (ORDER BY line), CASE WHEN $6 IS NULL THEN kind ELSE 'charge' END, COALESCE($6, ref), description, quantity, unit_price, "
-	"-(part - t.tax), -t.tax, start_at, end_at, line FROM p, LATERAL (SELECT CASE WHEN p.total + p.tax = 0 THEN 0 ELSE round(part * p.tax / (p.total + p.tax), $5) END AS tax) t "
-	"WHERE part <> 0",
+	"INSERT INTO rental.invoice_lines (vendor_id, invoice_id, line, kind, ref, account, description, quantity, unit_price, total, tax, start_at, end_at, credits_line) "
+	"SELECT vendor_id, $2, row_number() OVER (ORDER BY line), CASE WHEN $6 IS NULL THEN kind ELSE 'charge' END, COALESCE($6, ref), account, description, quantity, unit_price, "
+	"-(part - t.tax), -t.tax, start_at, end_at, line FROM p, LATERAL (SELECT CASE WHEN p.total + p.tax = 0 THEN 0 "
+	" ELSE round((p.credited + part) * p.tax / (p.total + p.tax), $5) - p.credited_tax END AS tax) t WHERE part <> 0",
 	UUIDOID, UUIDOID, NUMERICOID, INT4OID, INT4OID, UUIDOID);
 PLAN(credit_open,
 	 "SELECT COALESCE(sum(l.total + l.tax + COALESCE((SELECT sum(c.total + c.tax) FROM rental.invoices m "
@@ -180,15 +235,29 @@ PLAN(credit_open,
 	 UUIDOID, INT4OID);
 PLAN(
 	credit_taxes,
-	"INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, taxable, tax) "
-	"SELECT c.vendor_id, c.invoice_id, c.line, t.n, t.name, t.percent, t.is_inclusive, t.is_reverse, "
-	"round(t.taxable * c.total / l.total, $3), CASE WHEN t.is_inclusive THEN round(t.tax * c.total / l.total, $3) "
-	"ELSE CASE WHEN t.n = max(t.n) FILTER (WHERE NOT t.is_inclusive) OVER w "
-	" THEN c.tax - COALESCE(sum(round(t.tax * c.total / l.total, $3)) FILTER (WHERE NOT t.is_inclusive) OVER w, 0) + round(t.tax * c.total / l.total, $3) "
-	" ELSE round(t.tax * c.total / l.total, $3) END END "
-	"FROM rental.invoice_lines c JOIN rental.invoice_lines l ON l.invoice_id = $1 AND l.line = c.credits_line AND l.total <> 0 "
-	"JOIN rental.invoice_taxes t ON t.invoice_id = l.invoice_id AND t.line = l.line WHERE c.invoice_id = $2 WINDOW w AS (PARTITION BY c.line)",
+	"WITH c AS (SELECT c.vendor_id, c.invoice_id, c.line, c.total, c.tax, t.n, t.name, t.percent, t.is_inclusive, t.is_reverse, t.place, "
+	" t.taxable + sum(CASE WHEN t.is_inclusive THEN t.tax ELSE 0 END) OVER w = l.total AS is_whole, "
+	" round(t.taxable * k.net / l.total, $3) - k.taxable AS part_taxable, round(t.tax * k.net / l.total, $3) - k.tax AS part_tax "
+	" FROM rental.invoice_lines c JOIN rental.invoice_lines l ON l.invoice_id = $1 AND l.line = c.credits_line AND l.total <> 0 "
+	" JOIN rental.invoice_taxes t ON t.invoice_id = l.invoice_id AND t.line = l.line "
+	" CROSS JOIN LATERAL (SELECT c.total + COALESCE(sum(d.total), 0) AS net, COALESCE(sum(x.taxable), 0) AS taxable, COALESCE(sum(x.tax), 0) AS tax "
+	"  FROM rental.invoices m JOIN rental.invoice_lines d ON d.invoice_id = m.id AND d.vendor_id = m.vendor_id AND d.credits_line = l.line "
+	"  LEFT JOIN rental.invoice_taxes x ON x.invoice_id = d.invoice_id AND x.line = d.line AND x.n = t.n "
+	"  WHERE m.credits_id = $1 AND m.status <> 'draft') k WHERE c.invoice_id = $2 WINDOW w AS (PARTITION BY c.line)) "
+	"INSERT INTO rental.invoice_taxes (vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, place, taxable, tax) "
+	"SELECT vendor_id, invoice_id, line, n, name, percent, is_inclusive, is_reverse, place, "
+	"CASE WHEN is_whole AND is_inclusive THEN total - sum(part_tax) FILTER (WHERE is_inclusive) OVER w WHEN is_whole THEN total ELSE part_taxable END, "
+	"part_tax + CASE WHEN NOT is_inclusive AND n = max(n) FILTER (WHERE NOT is_inclusive) OVER w THEN tax - sum(part_tax) FILTER (WHERE NOT is_inclusive) OVER w ELSE 0 END "
+	"FROM c WINDOW w AS (PARTITION BY line)",
 	UUIDOID, UUIDOID, INT4OID);
+PLAN(order_documents,
+	 "SELECT COALESCE(sum(total), 0) FROM rental.invoices WHERE order_id = $1 AND vendor_id = $2 AND status <> 'draft'",
+	 UUIDOID, UUIDOID);
+PLAN(cancellation_fee, "SELECT cancellation_fee FROM rental.orders WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
+PLAN(
+	cancellation_credit,
+	"UPDATE rental.orders SET cancellation_fee = cancellation_fee - $3, updated_at = $4 WHERE id = $1 AND vendor_id = $2",
+	UUIDOID, UUIDOID, NUMERICOID, TIMESTAMPTZOID);
 
 #define INVOICE_SCOPE                                                                                                       \
 	"($3 IS NULL OR (v.customer_id = $3 AND v.status <> 'draft') OR v.vendor_id = $4) AND ($5 IS NULL OR v.order_id = $5) " \
@@ -208,11 +277,45 @@ static PagePlans invoice_pages = {
 	.newest_first = true,
 };
 
-/* invoices_settle spreads what was paid for an order over its invoices; the order is locked. */
+/* write_off_more adds to what is written off of an invoice, or takes off that if it is below zero. */
+static void
+write_off_more(LedgerPosting *posting, Datum amount)
+{
+	Datum vendor_id = UUIDPGetDatum(posting->vendor_id);
+
+	posting->kind = "write_off";
+	plan_run(&write_off, VALUE(UUIDPGetDatum(posting->invoice_id)), VALUE(vendor_id), VALUE(amount));
+	plan_run(&order_write_off, VALUE(UUIDPGetDatum(posting->order_id)), VALUE(vendor_id), VALUE(amount),
+			 VALUE(TimestampTzGetDatum(rental_now())));
+	ledger_pair(posting, "bad_debt", "receivable", amount);
+}
+
+/*
+ * invoices_settle spreads what was paid for an order over its invoices; the
+ * order is locked. What was written off, and is paid after all, is no loss any
+ * more.
+ */
 void
 invoices_settle(const pg_uuid_t *order_id, const pg_uuid_t *vendor_id)
 {
-	plan_run(&settle, VALUE(UUIDPGetDatum(order_id)), VALUE(UUIDPGetDatum(vendor_id)));
+	NullableDatum  order = VALUE(UUIDPGetDatum(order_id));
+	NullableDatum  vendor = VALUE(UUIDPGetDatum(vendor_id));
+	SPITupleTable *rows;
+	uint64		   n;
+	uint64		   i;
+
+	plan_run(&settle, order, vendor);
+	n = plan_run(&recovered, order, vendor);
+	rows = SPI_tuptable;
+	for (i = 0; i < n; i++)
+		write_off_more(&(LedgerPosting){.vendor_id = vendor_id,
+										.order_id = order_id,
+										.invoice_id = DatumGetUUIDP(plan_value_of(rows, i, 1).value),
+										.currency = TextDatumGetCString(plan_value_of(rows, i, 3).value),
+										.customer_id = DatumGetUUIDP(plan_value_of(rows, i, 4).value)},
+					   amount_negate(plan_value_of(rows, i, 2).value));
+	if (n > 0)
+		plan_run(&settle, order, vendor);
 }
 
 static bool
@@ -259,13 +362,16 @@ invoice_fill(const Order *order, Datum id, TimestampTz up_to)
 {
 	if (plan_run(&lines_insert, VALUE(UUIDPGetDatum(&order->id)), VALUE(id), VALUE(TimestampTzGetDatum(up_to))) == 0)
 		return false;
-	if (price_has_taxes(&order->vendor_id))
+	if (plan_run(&order_taxed, VALUE(UUIDPGetDatum(&order->id))) > 0)
 		plan_run(&taxes_insert, VALUE(id));
 	plan_run(&taxes_unexplained, VALUE(id));
 	plan_run(&invoice_sum, VALUE(id), VALUE(Int32GetDatum(amount_exponent(order->currency))),
 			 VALUE(TimestampTzGetDatum(up_to)));
 	return true;
 }
+
+/* The draft that is being issued: only here, so that nobody issues one by raw SQL. An error leaves it set, to one that is gone or a draft as before. */
+static pg_uuid_t issuing;
 
 /* invoice_number_and_post issues a draft. */
 static void
@@ -280,6 +386,7 @@ invoice_number_and_post(const Order *order, Datum id)
 							 .invoice_id = DatumGetUUIDP(id)};
 	Datum		  total;
 	Datum		  tax;
+	Datum		  interest;
 	char		 *series[2];
 	char		 *number;
 	bool		  is_credit;
@@ -287,19 +394,24 @@ invoice_number_and_post(const Order *order, Datum id)
 	plan_run(&invoice_sums, VALUE(id));
 	total = plan_datum(0, 4);
 	tax = amount_add(plan_datum(0, 2), plan_datum(0, 3));
+	interest = plan_datum(0, 6);
 	is_credit = strcmp(plan_text(0, 5), "credit_note") == 0;
 	plan_run(&series_of, VALUE(UUIDPGetDatum(&order->vendor_id)));
 	series[0] = plan_text(0, 1);
 	series[1] = plan_text(0, 2);
 	if (is_credit)
 		posting.kind = "credit_note";
-	ledger_post(
-		&posting,
-		(LedgerEntry[]){{"receivable", total}, {"revenue", amount_subtract(tax, total)}, {"tax", amount_negate(tax)}},
-		3);
+	ledger_post(&posting,
+				(LedgerEntry[]){{"receivable", total},
+								{"revenue", amount_add(amount_subtract(tax, total), interest)},
+								{"interest_income", amount_negate(interest)},
+								{"tax", amount_negate(tax)}},
+				4);
 	number = number_next(&order->vendor_id, series[is_credit], period_year(now, period_zone(order->time_zone)));
+	issuing = *DatumGetUUIDP(id);
 	plan_run(&invoice_number, VALUE(id), VALUE(CStringGetTextDatum(number)), VALUE(TimestampTzGetDatum(now)),
 			 VALUE(UUIDPGetDatum(&order->vendor_id)));
+	memset(&issuing, 0, sizeof(issuing));
 	invoices_settle(&order->id, &order->vendor_id);
 	order_event(order, is_credit ? "credited" : "invoiced", psprintf("{\"number\":\"%s\"}", number));
 }
@@ -315,6 +427,18 @@ invoice_answer(FunctionCallInfo fcinfo, Datum id)
 	return plan_return(fcinfo, row);
 }
 
+/* invoice_draft makes an empty draft. */
+static void
+invoice_draft(const Order *order, Datum id, NullableDatum credits, const char *note, NullableDatum up_to)
+{
+	if (credits.isnull &&
+		plan_run(&order_drafted, VALUE(UUIDPGetDatum(&order->id)), VALUE(UUIDPGetDatum(&order->vendor_id))) > 0)
+		rental_raise(already_exists, errmsg("the order has a draft: issue it, or throw it away"));
+	plan_run(&invoice_insert, VALUE(id), VALUE(UUIDPGetDatum(&order->id)), credits,
+			 VALUE_OR_NULL(note ? CStringGetTextDatum(note) : (Datum) 0, note == NULL),
+			 VALUE(TimestampTzGetDatum(rental_now())), up_to);
+}
+
 /* invoice_issue(order_id uuid, up_to timestamptz, draft boolean, note text) */
 PG_FUNCTION_INFO_V1(invoice_issue);
 Datum
@@ -324,25 +448,38 @@ invoice_issue(PG_FUNCTION_ARGS)
 	TimestampTz up_to = PG_ARGISNULL(1) ? now : PG_GETARG_TIMESTAMPTZ(1);
 	char	   *note = request_text(FCARG(3), "note", 1000);
 	Datum		id = uuid7_datum();
+	bool		by_cycle;
 	Order		order;
 
+	if (TIMESTAMP_NOT_FINITE(up_to))
+		rental_raise(invalid_value, errmsg("up_to must be a time"), errfield("up_to"));
 	plan_open();
 	order_lock_own(FCARG(0), &order);
 	if (!is_billable(&order))
 		rental_raise(invalid_state, errmsg("cannot issue the invoice of an order that is %s", order.status));
-	if ((strcmp(order.status, "returned") == 0 || strcmp(order.status, "completed") == 0) &&
-		plan_run(&plan_of, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id))) > 0)
+	by_cycle = plan_run(&plan_of, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id))) > 0;
+	if (by_cycle)
+	{
+		plan_run(&cycles_agree, FCARG(0));
+		/* what was billed before its time stays billed */
+		if (plan_run(&billed_up_to, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)),
+					 VALUE(TimestampTzGetDatum(up_to))) > 0)
+		{
+			if (!PG_ARGISNULL(1))
+				rental_raise(invalid_value, errmsg("the order was billed up to a later time"), errfield("up_to"));
+			up_to = DatumGetTimestampTz(plan_datum(0, 1));
+		}
+	}
+	if (by_cycle && (strcmp(order.status, "returned") == 0 || strcmp(order.status, "completed") == 0))
 	{
 		/* all is back: the order is worth what its cycles come to */
-		plan_run(&cycles_differ, FCARG(0), VALUE(TimestampTzGetDatum(up_to)));
+		plan_run(&cycles_differ, FCARG(0), VALUE(TimestampTzGetDatum(now)));
 		if (amount_less(plan_datum(0, 1), amount_zero()))
 			charge_add(&order, "early_return", plan_datum(0, 1), "billed by cycle");
 		else if (amount_less(amount_zero(), plan_datum(0, 1)))
 			charge_add(&order, "late", plan_datum(0, 1), "billed by cycle");
 	}
-	plan_run(&invoice_insert, VALUE(id), FCARG(0), NULLVALUE,
-			 VALUE_OR_NULL(note ? CStringGetTextDatum(note) : (Datum) 0, note == NULL),
-			 VALUE(TimestampTzGetDatum(now)));
+	invoice_draft(&order, id, NULLVALUE, note, VALUE(TimestampTzGetDatum(up_to)));
 	if (!invoice_fill(&order, id, up_to))
 		rental_raise(already_exists, errmsg("all that is due of the order is billed already"));
 	if (PG_ARGISNULL(2) || !PG_GETARG_BOOL(2))
@@ -364,7 +501,7 @@ invoice_lock_own(NullableDatum id, Order *order)
 	plan_run(&invoice_order, id);
 	order_id = plan_value(0, 1);
 	order_lock_own(order_id, order);
-	if (plan_run(&invoice_lock, id, VALUE(UUIDPGetDatum(&order->vendor_id))) == 0)
+	if (plan_run(&invoice_lock, id, VALUE(UUIDPGetDatum(&order->vendor_id))) == 0) /* thrown away meanwhile */
 		rental_raise(not_found, errmsg("no such invoice"));
 	return plan_text(0, 1);
 }
@@ -381,15 +518,17 @@ PG_FUNCTION_INFO_V1(invoice_issue_draft);
 Datum
 invoice_issue_draft(PG_FUNCTION_ARGS)
 {
-	Order order;
-	Datum total;
+	TimestampTz up_to;
+	Order		order;
+	Datum		total;
 
 	plan_open();
 	require_draft(invoice_lock_own(FCARG(0), &order));
+	up_to = DatumGetTimestampTz(plan_datum(0, 5));
 	plan_run(&invoice_sums, FCARG(0));
 	total = plan_datum(0, 4);
 	plan_run(&draft_drop_lines, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)));
-	if (!is_billable(&order) || !invoice_fill(&order, FCARG(0).value, rental_now()))
+	if (!is_billable(&order) || !invoice_fill(&order, FCARG(0).value, up_to))
 		rental_raise(conflict, errmsg("there is nothing to be billed any more"));
 	plan_run(&invoice_sums, FCARG(0));
 	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, total, plan_datum(0, 4))))
@@ -411,6 +550,40 @@ invoice_delete(PG_FUNCTION_ARGS)
 	plan_run(&draft_drop, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)));
 	plan_close();
 	PG_RETURN_VOID();
+}
+
+/* credit_part is how much of what is open is to be credited. */
+static Datum
+credit_part(NullableDatum amount, const Order *order, Datum open)
+{
+	Datum part = open;
+
+	if (!amount.isnull)
+	{
+		amount_check(amount.value, order->currency, "amount");
+		part = amount_round(amount.value, order->currency);
+		if (amount_less(open, part))
+			rental_raise(invalid_value, errmsg("no more than %s can be credited", amount_text(open)),
+						 errfield("amount"));
+	}
+	if (!amount_less(amount_zero(), part))
+		rental_raise(invalid_state, errmsg("there is nothing to credit"));
+	return part;
+}
+
+/* fee_credit lowers the fee of an order that ended early, the only thing that is owed of it, and bills the difference. */
+static void
+fee_credit(const Order *order, Datum id, NullableDatum amount, const char *reason)
+{
+	NullableDatum order_id = VALUE(UUIDPGetDatum(&order->id));
+	NullableDatum vendor_id = VALUE(UUIDPGetDatum(&order->vendor_id));
+	TimestampTz	  now = rental_now();
+
+	plan_run(&cancellation_fee, order_id, vendor_id);
+	plan_run(&cancellation_credit, order_id, vendor_id, VALUE(credit_part(amount, order, plan_datum(0, 1))),
+			 VALUE(TimestampTzGetDatum(now)));
+	invoice_draft(order, id, NULLVALUE, reason, VALUE(TimestampTzGetDatum(now)));
+	invoice_fill(order, id, now);
 }
 
 /* invoice_credit(invoice_id uuid, amount numeric, line integer, reason text, rebill boolean) */
@@ -438,26 +611,24 @@ invoice_credit(PG_FUNCTION_ARGS)
 	plan_run(&credit_open, FCARG(0), FCARG(2));
 	if (DatumGetInt64(plan_datum(0, 2)) == 0)
 		rental_raise(not_found, errmsg("the invoice has no such line"), errfield("line"));
+	if (order_is_void(order.status) && !rebill)
+	{
+		fee_credit(&order, id, FCARG(1), reason);
+		invoice_number_and_post(&order, id);
+		return invoice_answer(fcinfo, id);
+	}
 	open = plan_datum(0, 1);
 	if (amount_less(left, open))
 		open = left;
-	amount = open;
-	if (!PG_ARGISNULL(1))
-	{
-		amount_check(PG_GETARG_DATUM(1), order.currency, "amount");
-		amount = amount_round(PG_GETARG_DATUM(1), order.currency);
-		if (amount_less(open, amount))
-			rental_raise(invalid_value, errmsg("no more than %s can be credited", amount_text(open)),
-						 errfield("amount"));
-	}
-	if (!amount_less(amount_zero(), amount))
-		rental_raise(invalid_state, errmsg("there is nothing to credit"));
+	/* what follows from a change of the order may have credited it already */
+	plan_run(&order_documents, VALUE(UUIDPGetDatum(&order.id)), VALUE(UUIDPGetDatum(&order.vendor_id)));
+	if (amount_less(plan_datum(0, 1), open))
+		open = plan_datum(0, 1);
+	amount = credit_part(FCARG(1), &order, open);
 	if (!rebill)
 		charge = VALUE(
 			charge_add(&order, "credit", amount_negate(amount), reason ? reason : psprintf("credit for %s", number)));
-	plan_run(&invoice_insert, VALUE(id), VALUE(UUIDPGetDatum(&order.id)), FCARG(0),
-			 VALUE_OR_NULL(reason ? CStringGetTextDatum(reason) : (Datum) 0, reason == NULL),
-			 VALUE(TimestampTzGetDatum(rental_now())));
+	invoice_draft(&order, id, FCARG(0), reason, NULLVALUE);
 	plan_run(&credit_lines, FCARG(0), VALUE(id), VALUE(amount), FCARG(2), VALUE(decimals), charge);
 	plan_run(&credit_taxes, FCARG(0), VALUE(id), VALUE(decimals));
 	plan_run(&invoice_sum, VALUE(id), VALUE(decimals), NULLVALUE);
@@ -469,9 +640,11 @@ invoice_credit(PG_FUNCTION_ARGS)
 
 PLAN(
 	interest_of,
-	"SELECT round(n.open * b.interest_percent / 100 * d.days / 365, rental.currency_exponent(n.currency)), d.days, n.number "
+	"SELECT round(LEAST(n.open, n.total - l.interest) * b.interest_percent / 100 * d.days / 365, rental.currency_exponent(n.currency)), d.days, n.number "
 	"FROM rental.invoice_view n JOIN rental.invoices i ON i.id = n.id JOIN rental.billing_settings_view b ON b.vendor_id = n.vendor_id "
-	"CROSS JOIN LATERAL (SELECT floor(extract(epoch FROM $2 - GREATEST(n.due_at, i.interest_until)) / 86400)::integer AS days) d WHERE n.id = $1 AND n.overdue",
+	"CROSS JOIN LATERAL (SELECT floor(extract(epoch FROM $2 - GREATEST(n.due_at, i.interest_until)) / 86400)::integer AS days) d "
+	"CROSS JOIN LATERAL (SELECT COALESCE(sum(l.total), 0) AS interest FROM rental.invoice_lines l WHERE l.invoice_id = n.id AND l.account = 'interest_income') l "
+	"WHERE n.id = $1 AND n.overdue",
 	UUIDOID, TIMESTAMPTZOID);
 PLAN(
 	interest_set,
@@ -480,8 +653,6 @@ PLAN(
 PLAN(charge_row, "SELECT v FROM rental.order_charge_view v WHERE v.id = $1", UUIDOID);
 PLAN(open_of, "SELECT total - paid - credited - written_off FROM rental.invoices WHERE id = $1 AND kind = 'invoice'",
 	 UUIDOID);
-PLAN(write_off, "UPDATE rental.invoices SET written_off = written_off + $3 WHERE id = $1 AND vendor_id = $2", UUIDOID,
-	 UUIDOID, NUMERICOID);
 
 PG_FUNCTION_INFO_V1(invoice_interest);
 Datum
@@ -495,12 +666,14 @@ invoice_interest(PG_FUNCTION_ARGS)
 
 	plan_open();
 	invoice_lock_own(FCARG(0), &order);
+	if (order_is_void(order.status))
+		rental_raise(invalid_state, errmsg("of an order that is %s only its fee is owed", order.status));
 	if (plan_run(&interest_of, FCARG(0), VALUE(TimestampTzGetDatum(rental_now()))) == 0 ||
 		!amount_less(amount_zero(), plan_datum(0, 1)))
 		rental_raise(invalid_state, errmsg("no interest is owed"));
 	amount = plan_datum(0, 1);
 	days = DatumGetInt32(plan_datum(0, 2));
-	charge = charge_add(&order, "other", amount, psprintf("interest of %d days on %s", days, plan_text(0, 3)));
+	charge = charge_add(&order, "interest", amount, psprintf("interest of %d days on %s", days, plan_text(0, 3)));
 	plan_run(&interest_set, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)), VALUE(Int32GetDatum(days)));
 	plan_run(&charge_row, VALUE(charge));
 	row = plan_keep(0, 1);
@@ -513,23 +686,21 @@ PG_FUNCTION_INFO_V1(invoice_write_off);
 Datum
 invoice_write_off(PG_FUNCTION_ARGS)
 {
-	char		 *reason = request_text(FCARG(1), "reason", 1000);
-	LedgerPosting posting = {.kind = "write_off"};
-	Order		  order;
-	Datum		  open;
+	char *reason = request_text(FCARG(1), "reason", 1000);
+	Order order;
+	Datum open;
 
 	plan_open();
 	if (strcmp(invoice_lock_own(FCARG(0), &order), "draft") == 0 || plan_run(&open_of, FCARG(0)) == 0 ||
 		!amount_less(amount_zero(), plan_datum(0, 1)))
 		rental_raise(invalid_state, errmsg("nothing is open of this invoice"));
 	open = plan_datum(0, 1);
-	plan_run(&write_off, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)), VALUE(open));
-	posting.vendor_id = &order.vendor_id;
-	posting.currency = order.currency;
-	posting.customer_id = &order.customer_id;
-	posting.order_id = &order.id;
-	posting.invoice_id = DatumGetUUIDP(FCARG(0).value);
-	ledger_pair(&posting, "bad_debt", "receivable", open);
+	write_off_more(&(LedgerPosting){.vendor_id = &order.vendor_id,
+									.currency = order.currency,
+									.customer_id = &order.customer_id,
+									.order_id = &order.id,
+									.invoice_id = DatumGetUUIDP(FCARG(0).value)},
+				   open);
 	invoices_settle(&order.id, &order.vendor_id);
 	order_event(&order, "written_off",
 				reason == NULL ? psprintf("{\"amount\":\"%s\"}", amount_text(open))
@@ -581,6 +752,8 @@ billing_plan_set(PG_FUNCTION_ARGS)
 	if (order_is_void(order.status) || plan_run(&order_billed, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id))) > 0)
 		rental_raise(invalid_state, errmsg("an order that was billed or has ended keeps its way of billing"));
 	plan_run(&plan_put, VALUE(UUIDPGetDatum(&order.vendor_id)), FCARG(0), VALUE(CStringGetTextDatum(cycle)), FCARG(2));
+	plan_run(&cycles_forget, FCARG(0), VALUE(UUIDPGetDatum(&order.vendor_id)));
+	plan_run(&cycles_agree, FCARG(0));
 	plan_close();
 	PG_RETURN_VOID();
 }
@@ -628,9 +801,9 @@ only_payment_state(TupleDesc desc, HeapTuple old, HeapTuple new)
 	return true;
 }
 
-PLAN(invoice_status, "SELECT status FROM rental.invoices WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
+PLAN(invoice_status, "SELECT status FROM rental.invoices WHERE id = $1 AND vendor_id = $2 FOR SHARE", UUIDOID, UUIDOID);
 
-/* parent_is_issued looks at the invoice that a line or a tax belongs to. */
+/* parent_is_issued looks at the invoice that a line or a tax belongs to, and keeps it from being issued meanwhile. */
 static bool
 parent_is_issued(TriggerData *trigger, HeapTuple row)
 {
@@ -643,6 +816,12 @@ parent_is_issued(TriggerData *trigger, HeapTuple row)
 	return issued;
 }
 
+static bool
+row_is_draft(TriggerData *trigger, HeapTuple row)
+{
+	return strcmp(TextDatumGetCString(row_column(trigger, row, "status")), "draft") == 0;
+}
+
 /* invoice_guard: before a change of invoices, its lines and its taxes; the argument names the column with the invoice's id. */
 PG_FUNCTION_INFO_V1(invoice_guard);
 Datum
@@ -650,7 +829,8 @@ invoice_guard(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	HeapTuple new;
-	bool refused;
+	bool refused = false;
+	bool is_raw = false;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || trigger->tg_trigger->tgnargs != 1)
@@ -658,13 +838,24 @@ invoice_guard(PG_FUNCTION_ARGS)
 						errmsg("invoice_guard must be fired before each row, with one argument")));
 	new = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : NULL;
 	if (strcmp(trigger->tg_trigger->tgargs[0], "id") == 0)
-		refused =
-			strcmp(TextDatumGetCString(row_column(trigger, trigger->tg_trigtuple, "status")), "draft") != 0 &&
-			(new == NULL || !only_payment_state(RelationGetDescr(trigger->tg_relation), trigger->tg_trigtuple, new));
+	{
+		HeapTuple is = new != NULL ? new : trigger->tg_trigtuple;
+
+		if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+			is_raw = !row_is_draft(trigger, is) && !audit_is_restoring();
+		else if (row_is_draft(trigger, trigger->tg_trigtuple))
+			is_raw = !row_is_draft(trigger, is) && !uuid_equal(DatumGetUUIDP(row_column(trigger, is, "id")), &issuing);
+		else
+			refused =
+				new == NULL || !only_payment_state(RelationGetDescr(trigger->tg_relation), trigger->tg_trigtuple, new);
+	}
 	else if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event) && audit_is_restoring())
-		refused = false;
+		;
 	else
 		refused = parent_is_issued(trigger, trigger->tg_trigtuple) || (new != NULL &&parent_is_issued(trigger, new));
+	if (is_raw)
+		rental_raise(rule_violated, errmsg("an invoice is issued by the function that numbers and posts it"),
+					 errhint("Call rental.invoice_issue()."));
 	if (refused)
 		rental_raise(rule_violated, errmsg("an invoice that was issued is not changed"),
 					 errhint("Issue a credit note."));

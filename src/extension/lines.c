@@ -24,21 +24,21 @@
 
 STORE(item_rows, "order_items", "id", "vendor_id", "order_id", "product_id", "location_id", "quantity", "start_at",
 	  "end_at", "unit_price", "subtotal", "discount", "tax", "total", "dispatched", "returned", "damaged", "lost",
-	  "created_at", "waiver_exempt");
+	  "created_at", "waiver_exempt", "taxes");
 STORE(reservation_rows, "reservations", "id", "vendor_id", "product_id", "location_id", "order_item_id", "quantity",
 	  "period", "blocked", "expires_at", "created_at", "state");
 PLAN(unit_place, "SELECT location_id FROM rental.units WHERE id = $1 AND product_id = $2", UUIDOID, UUIDOID);
 PLAN(
 	items_of,
-	"SELECT id, product_id, location_id, quantity, start_at, end_at, unit_price, subtotal, discount, tax, total, dispatched, returned, waiver_exempt "
+	"SELECT id, product_id, location_id, quantity, start_at, end_at, unit_price, subtotal, discount, tax, total, dispatched, returned, waiver_exempt, taxes "
 	"FROM rental.order_items WHERE order_id = $1 AND vendor_id = $2 ORDER BY id",
 	UUIDOID, UUIDOID);
 PLAN(item_update,
 	 "UPDATE rental.order_items SET quantity = $3, start_at = $4, end_at = $5, unit_price = $6, subtotal = $7, "
-	 "discount = $8, tax = $9, total = $10 "
+	 "discount = $8, tax = $9, total = $10, taxes = $11 "
 	 "WHERE id = $1 AND vendor_id = $2",
 	 UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID,
-	 NUMERICOID);
+	 NUMERICOID, JSONBOID);
 PLAN(item_delete, "DELETE FROM rental.order_items WHERE id = $1 AND vendor_id = $2", UUIDOID, UUIDOID);
 
 /* The reservations of an order's lines, and how many pieces of each make one of the line: a kit may have several */
@@ -83,9 +83,9 @@ PLAN(
 PLAN(
 	item_split,
 	"INSERT INTO rental.order_items (id, vendor_id, order_id, product_id, location_id, quantity, start_at, end_at, unit_price, subtotal, "
-	"discount, tax, total, dispatched, returned, damaged, lost, created_at, waiver_exempt) "
+	"discount, tax, total, dispatched, returned, damaged, lost, created_at, waiver_exempt, taxes) "
 	"SELECT $3, vendor_id, order_id, product_id, location_id, returned, start_at, end_at, unit_price, unit_price * returned, s.discount, s.tax, "
-	"unit_price * returned - s.discount + s.tax, returned, returned, damaged, lost, $5, waiver_exempt FROM rental.order_items i, "
+	"unit_price * returned - s.discount + s.tax, returned, returned, damaged, lost, $5, waiver_exempt, taxes FROM rental.order_items i, "
 	"LATERAL (SELECT round(i.discount * i.returned / i.quantity, $4) AS discount, round(i.tax * i.returned / i.quantity, $4) AS tax) s "
 	"WHERE i.id = $1 AND i.vendor_id = $2",
 	UUIDOID, UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID);
@@ -99,6 +99,12 @@ PLAN(
 	released_follow,
 	"UPDATE rental.reservations SET order_item_id = $3 WHERE order_item_id = $1 AND vendor_id = $2 AND state = 'released'",
 	UUIDOID, UUIDOID, UUIDOID);
+PLAN(returns_follow, "UPDATE rental.order_returns SET order_item_id = $3 WHERE order_item_id = $1 AND vendor_id = $2",
+	 UUIDOID, UUIDOID, UUIDOID);
+PLAN(cycles_follow,
+	 "INSERT INTO rental.billing_cycles (vendor_id, item_id, starts_at, unit_price) "
+	 "SELECT vendor_id, $3, starts_at, unit_price FROM rental.billing_cycles WHERE item_id = $1 AND vendor_id = $2",
+	 UUIDOID, UUIDOID, UUIDOID);
 PLAN(charges_follow, "UPDATE rental.order_charges SET order_item_id = $3 WHERE order_item_id = $1 AND vendor_id = $2",
 	 UUIDOID, UUIDOID, UUIDOID);
 PLAN(stock_lost,
@@ -263,6 +269,7 @@ lines_price(OrderLine *lines, int n, PriceOrder *price, NullableDatum waiver_per
 		priced[i]->discount = amount_datum(items[i].discount, currency);
 		priced[i]->tax = amount_datum(items[i].tax, currency);
 		priced[i]->total = amount_datum(items[i].total, currency);
+		priced[i]->taxes = items[i].taxes;
 		priced[i]->is_priced = true;
 	}
 	*amounts = (OrderAmounts){nothing, nothing, nothing, nothing, nothing, nothing};
@@ -303,7 +310,7 @@ lines_insert(const Order *order, const OrderLine *lines, int n, TimestampTz now)
 				  VALUE(TimestampTzGetDatum(lines[i].period.start)), VALUE(TimestampTzGetDatum(lines[i].period.end)),
 				  VALUE(lines[i].unit_price), VALUE(lines[i].subtotal), VALUE(lines[i].discount), VALUE(lines[i].tax),
 				  VALUE(lines[i].total), VALUE(none), VALUE(none), VALUE(none), VALUE(none),
-				  VALUE(TimestampTzGetDatum(now)), VALUE(BoolGetDatum(lines[i].waiver_exempt)));
+				  VALUE(TimestampTzGetDatum(now)), VALUE(BoolGetDatum(lines[i].waiver_exempt)), lines[i].taxes);
 }
 
 /* Taking stock */
@@ -491,6 +498,7 @@ lines_load(const Order *order, int *n)
 		line->dispatched = DatumGetInt32(plan_value_of(rows, i, 12).value);
 		line->returned = DatumGetInt32(plan_value_of(rows, i, 13).value);
 		line->waiver_exempt = DatumGetBool(plan_value_of(rows, i, 14).value);
+		line->taxes = plan_value_of(rows, i, 15);
 		line->is_priced = true;
 		if (!product_find(&line->product_id, &line->product))
 			elog(ERROR, "the product of an order is gone");
@@ -516,7 +524,7 @@ line_update(const Order *order, const OrderLine *line)
 	plan_run(&item_update, VALUE(line->id), VALUE(UUIDPGetDatum(&order->vendor_id)),
 			 VALUE(Int32GetDatum(line->quantity)), VALUE(TimestampTzGetDatum(line->period.start)),
 			 VALUE(TimestampTzGetDatum(line->period.end)), VALUE(line->unit_price), VALUE(line->subtotal),
-			 VALUE(line->discount), VALUE(line->tax), VALUE(line->total));
+			 VALUE(line->discount), VALUE(line->tax), VALUE(line->total), line->taxes);
 }
 
 void
@@ -616,6 +624,8 @@ line_split_returned(const Order *order, OrderLine *line, TimestampTz now)
 			 VALUE(TimestampTzGetDatum(now)));
 	plan_run(&released_follow, VALUE(line->id), vendor_id, part);
 	plan_run(&charges_follow, VALUE(line->id), vendor_id, part);
+	plan_run(&returns_follow, VALUE(line->id), vendor_id, part);
+	plan_run(&cycles_follow, VALUE(line->id), vendor_id, part);
 	plan_run(&item_split_rest, VALUE(line->id), vendor_id, part);
 	line->quantity -= line->returned;
 	line->dispatched -= line->returned;

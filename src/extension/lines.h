@@ -32,6 +32,7 @@ typedef struct OrderLine
 	Datum		  tax;
 	Datum		  total;
 	bool		  waiver_exempt; /* as its product was when the line was made */
+	NullableDatum taxes;		 /* jsonb */
 	int32		  dispatched;
 	int32		  returned;
 } OrderLine;

@@ -93,6 +93,9 @@ PLAN(
 	"UPDATE rental.order_items SET returned = returned + $3, damaged = damaged + $4, lost = lost + $5 WHERE id = $1 AND "
 	"vendor_id = $2",
 	UUIDOID, UUIDOID, INT4OID, INT4OID, INT4OID);
+PLAN(return_insert,
+	 "INSERT INTO rental.order_returns (vendor_id, order_item_id, quantity, returned_at) VALUES ($1, $2, $3, $4)",
+	 UUIDOID, UUIDOID, INT4OID, TIMESTAMPTZOID);
 PLAN(
 	sales_settle,
 	"UPDATE rental.order_items i SET returned = i.quantity FROM rental.products p WHERE i.order_id = $1 AND i.vendor_id = $2 "
@@ -1249,6 +1252,8 @@ work_return(Change *change)
 		plan_run(&item_return, VALUE(pieces[i].line->id), VALUE(UUIDPGetDatum(&order->vendor_id)),
 				 VALUE(Int32GetDatum(pieces[i].quantity)), VALUE(Int32GetDatum(damaged ? pieces[i].quantity : 0)),
 				 VALUE(Int32GetDatum(lost ? pieces[i].quantity : 0)));
+		plan_run(&return_insert, VALUE(UUIDPGetDatum(&order->vendor_id)), VALUE(pieces[i].line->id),
+				 VALUE(Int32GetDatum(pieces[i].quantity)), VALUE(TimestampTzGetDatum(at)));
 		charge_condition(change, &pieces[i]);
 		/* what was sold has no end, and what is lost is paid for as lost, whenever that is found out */
 		if (pieces[i].line->product.is_sale || lost)

@@ -47,6 +47,7 @@ typedef struct Payment
 	const char *gateway;
 	bool		collects;
 	bool		is_external;
+	bool		release_asked; /* a deposit's, of an external gateway */
 	Datum		amount;
 	Datum		refunded;
 	Datum		captured;
@@ -58,16 +59,18 @@ typedef struct Payment
 PLAN(
 	payment_insert,
 	"INSERT INTO rental.payments (id, vendor_id, order_id, invoice_id, parent_id, kind, amount, currency, method, gateway, status, "
-	"commission_percent, reason, created_at) "
+	"commission_percent, reason, created_at, collects) "
 	"VALUES ($1, $2, $3, (SELECT id FROM rental.invoices WHERE order_id = $3 AND vendor_id = $2 AND kind = 'invoice' AND status <> 'draft' "
 	" ORDER BY status = 'paid', issued_at, number LIMIT 1), $4, $5, $6, $7, $8, $9, $10, "
-	"CASE WHEN $5 = 'charge' THEN (SELECT commission FROM rental.vendors WHERE id = $2) ELSE 0 END, $11, $12)",
+	"CASE WHEN $5 = 'charge' THEN (SELECT commission FROM rental.vendors WHERE id = $2) ELSE 0 END, $11, $12, "
+	"COALESCE((SELECT collects FROM rental.payments WHERE id = $4 AND vendor_id = $2), (SELECT collects FROM rental.gateways WHERE name = $9)))",
 	UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, NUMERICOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
 	TIMESTAMPTZOID);
 PLAN(
 	payment_load,
-	"SELECT p.parent_id, p.kind, p.status, p.method, p.gateway, g.collects, g.is_external, p.amount, p.refunded, p.captured, "
-	"p.released, p.commission_percent, p.commission FROM rental.payments p JOIN rental.gateways g ON g.name = p.gateway "
+	"SELECT p.parent_id, p.kind, p.status, p.method, p.gateway, p.collects, g.is_external, p.amount, p.refunded, p.captured, "
+	"p.released, p.commission_percent, p.commission, p.kind = 'deposit' AND EXISTS (SELECT FROM rental.gateway_requests r "
+	" WHERE r.payment_id = p.id AND r.vendor_id = p.vendor_id AND r.action = 'release') FROM rental.payments p JOIN rental.gateways g ON g.name = p.gateway "
 	"WHERE p.id = $1 AND p.vendor_id = $2 FOR NO KEY UPDATE OF p",
 	UUIDOID, UUIDOID);
 PLAN(payment_order, "SELECT order_id FROM rental.payments WHERE id = $1", UUIDOID);
@@ -91,11 +94,19 @@ PLAN(request_insert,
 	 "VALUES ($1, $2, $3, $4, $5, $6, $7)",
 	 UUIDOID, UUIDOID, TEXTOID, TEXTOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID);
 PLAN(gateway_load, "SELECT is_external, is_active FROM rental.gateway_view WHERE name = $1", TEXTOID);
+/* what may be captured: charges that were not captured yet, and are still owed; never more than is held ($3) */
 PLAN(
 	deposit_room,
-	"SELECT LEAST((SELECT COALESCE(sum(amount), 0) FROM rental.order_charges WHERE order_id = $1 AND vendor_id = $2 AND amount > 0) "
-	"- (SELECT COALESCE(sum(captured), 0) FROM rental.payments WHERE order_id = $1 AND vendor_id = $2 AND kind = 'deposit'), $3)",
+	"SELECT GREATEST(0 * $3, LEAST($3, (SELECT COALESCE(sum(amount), 0) FROM rental.order_charges WHERE order_id = $1 AND vendor_id = $2 AND amount > 0) "
+	"- c.captured, o.total + o.charges - o.paid - o.written_off - c.pending)) FROM rental.orders o, LATERAL "
+	"(SELECT COALESCE(sum(amount - refunded), 0) AS captured, COALESCE(sum(amount) FILTER (WHERE status <> 'succeeded'), 0) AS pending "
+	" FROM rental.payments WHERE order_id = $1 AND vendor_id = $2 AND kind = 'capture' AND status NOT IN ('failed', 'cancelled')) c "
+	"WHERE o.id = $1 AND o.vendor_id = $2",
 	UUIDOID, UUIDOID, NUMERICOID);
+PLAN(captures_pending,
+	 "SELECT FROM rental.payments WHERE parent_id = $1 AND vendor_id = $2 "
+	 "AND status IN ('processing', 'requires_action', 'authorised')",
+	 UUIDOID, UUIDOID);
 PLAN(deposits_held,
 	 "SELECT id FROM rental.payments WHERE order_id = $1 AND vendor_id = $2 AND kind = 'deposit' "
 	 "AND status IN ('processing', 'requires_action', 'authorised') ORDER BY id",
@@ -194,6 +205,7 @@ payment_read(const Order *order, const pg_uuid_t *id, Payment *payment)
 	payment->released = plan_datum(0, 11);
 	payment->percent = plan_datum(0, 12);
 	payment->commission = plan_datum(0, 13);
+	payment->release_asked = DatumGetBool(plan_datum(0, 14));
 	return true;
 }
 
@@ -279,19 +291,37 @@ status_write(const Order *order, Payment *payment, const char *status)
 	payment->status = status;
 }
 
-/* deposit_release gives back what is held of a deposit. */
-static void
-deposit_release(const Order *order, Payment *payment, const char *status)
+/* deposit_held is what is neither captured nor released of a deposit. */
+static Datum
+deposit_held(const Payment *deposit)
 {
-	LedgerPosting posting = posting_of(order, payment, "release");
-	Datum		  held = amount_subtract(payment->amount, amount_add(payment->captured, payment->released));
+	return amount_subtract(deposit->amount, amount_add(deposit->captured, deposit->released));
+}
 
-	if (is_status(payment, "authorised"))
+/* deposit_settle ends a deposit of which nothing is held any more, once no capture is under way. */
+static void
+deposit_settle(const Order *order, Payment *deposit, const char *unused)
+{
+	if (amount_less(amount_zero(), deposit_held(deposit)) ||
+		plan_run(&captures_pending, VALUE(UUIDPGetDatum(&deposit->id)), VALUE(UUIDPGetDatum(&order->vendor_id))) > 0)
+		return;
+	status_write(order, deposit, amount_less(amount_zero(), deposit->captured) ? "succeeded" : unused);
+}
+
+/* deposit_release books that what is held of a deposit went back. */
+static void
+deposit_release(const Order *order, Payment *deposit, const char *status)
+{
+	LedgerPosting posting = posting_of(order, deposit, "release");
+	Datum		  held = deposit_held(deposit);
+
+	if (is_status(deposit, "authorised"))
 		ledger_pair(&posting, "deposit_owed", "deposit_held", held);
-	payment_count(order, &payment->id, amount_zero(), amount_zero(), held);
-	payment->released = amount_add(payment->released, held);
-	status_write(order, payment, status);
-	order_event(order, "deposit_released", psprintf("{\"amount\":\"%s\"}", amount_text(held)));
+	payment_count(order, &deposit->id, amount_zero(), amount_zero(), held);
+	deposit->released = amount_add(deposit->released, held);
+	if (amount_less(amount_zero(), held))
+		order_event(order, "deposit_released", psprintf("{\"amount\":\"%s\"}", amount_text(held)));
+	deposit_settle(order, deposit, status);
 }
 
 static void
@@ -303,15 +333,64 @@ ask_gateway(const Order *order, const Payment *payment, const pg_uuid_t *id, con
 				 VALUE(CStringGetTextDatum(order->currency)), VALUE(TimestampTzGetDatum(rental_now())));
 }
 
-/* payment_reach takes a payment up the ladder, and does what the status does. False: it is behind. */
+/* deposit_end gives a deposit back: an external gateway is asked, and the books follow what it tells then. */
+static void
+deposit_end(const Order *order, Payment *deposit)
+{
+	if (!deposit->is_external || !amount_less(amount_zero(), deposit_held(deposit)))
+		deposit_release(order, deposit, "cancelled");
+	else if (!deposit->release_asked)
+		ask_gateway(order, deposit, &deposit->id, "release", deposit_held(deposit));
+}
+
+/* parent_count takes what a capture, refund or chargeback is for off its parent, or gives it back. False: there is not so much. */
+static bool
+parent_count(const Order *order, const Payment *payment, bool give_back)
+{
+	bool	captures = is_kind(payment, "capture");
+	Datum	amount = give_back ? amount_negate(payment->amount) : payment->amount;
+	Payment parent;
+
+	payment_read(order, &payment->parent_id, &parent);
+	if (amount_less(captures ? deposit_held(&parent) : amount_subtract(parent.amount, parent.refunded), amount))
+		return false;
+	payment_count(order, &parent.id, captures ? amount_zero() : amount, captures ? amount : amount_zero(),
+				  amount_zero());
+	return true;
+}
+
+/* capture_ended lets the deposit follow a capture that succeeded or failed. */
+static void
+capture_ended(const Order *order, const Payment *capture)
+{
+	Payment deposit;
+
+	payment_read(order, &capture->parent_id, &deposit);
+	/* the rest went back already, or must */
+	if (amount_less(amount_zero(), deposit.released))
+		deposit_release(order, &deposit, "cancelled");
+	else if (order_is_void(order->status) || strcmp(order->status, "completed") == 0)
+		deposit_end(order, &deposit);
+	else
+		deposit_settle(order, &deposit, "cancelled");
+}
+
+/*
+ * payment_reach takes a payment up the ladder, and does what the status does.
+ * False: it is behind; or what failed before and is done now after all has no
+ * place any more, since something else took it meanwhile.
+ */
 static bool
 payment_reach(const Order *order, Payment *payment, const char *status)
 {
 	LedgerPosting posting;
+	bool		  had_failed = rung(payment->status) > rung("authorised");
 
 	if (is_kind(payment, "deposit") && strcmp(status, "succeeded") == 0)
 		status = "authorised";
 	if (rung(status) <= rung(payment->status))
+		return false;
+	if (payment->has_parent && had_failed && strcmp(status, "succeeded") == 0 && !parent_count(order, payment, false))
 		return false;
 	if (is_kind(payment, "deposit"))
 	{
@@ -343,6 +422,7 @@ payment_reach(const Order *order, Payment *payment, const char *status)
 			posting = posting_of(order, payment, "capture");
 			ledger_pair(&posting, "deposit_owed", "deposit_held", payment->amount);
 			money_moved(order, payment, payment->amount);
+			capture_ended(order, payment);
 		}
 		else
 		{
@@ -351,10 +431,12 @@ payment_reach(const Order *order, Payment *payment, const char *status)
 		}
 	}
 	/* what was asked for in vain is there to be asked for again */
-	else if (payment->has_parent && rung(status) > rung("authorised"))
-		payment_count(order, &payment->parent_id,
-					  is_kind(payment, "capture") ? amount_zero() : amount_negate(payment->amount),
-					  is_kind(payment, "capture") ? amount_negate(payment->amount) : amount_zero(), amount_zero());
+	else if (payment->has_parent && !had_failed && rung(status) > rung("authorised"))
+	{
+		parent_count(order, payment, true);
+		if (is_kind(payment, "capture"))
+			capture_ended(order, payment);
+	}
 	return true;
 }
 
@@ -418,10 +500,11 @@ payment_record(PG_FUNCTION_ARGS)
 
 	request_required(FCARG(1), "amount");
 	request_word(kind, "kind", (const char *[]){"charge", "deposit", NULL});
-	if (paid_at > now || (!is_manual && !PG_ARGISNULL(3)))
-		rental_raise(invalid_value,
-					 errmsg(is_manual ? "paid_at lies in the future" : "a gateway tells itself when it is paid"),
-					 errfield("paid_at"));
+	if (paid_at > now || TIMESTAMP_IS_NOBEGIN(paid_at) || (!is_manual && !PG_ARGISNULL(3)))
+		rental_raise(
+			invalid_value,
+			errmsg(is_manual ? "paid_at must be a time that has passed" : "a gateway tells itself when it is paid"),
+			errfield("paid_at"));
 	plan_open();
 	if (is_manual)
 	{
@@ -468,19 +551,17 @@ part_arg(NullableDatum amount, const Order *order, Datum open)
 	return part;
 }
 
-/* payment_child makes a capture, refund or chargeback of a payment. */
+/* payment_child makes a capture, refund or chargeback of what is left of a payment. */
 static Payment
 payment_child(const Order *order, const Payment *parent, const char *kind, Datum amount, const char *reason)
 {
 	Payment what = *parent;
-	bool	captures = strcmp(kind, "capture") == 0;
 
 	what.kind = kind;
 	what.amount = amount;
 	what.has_parent = true;
 	what.parent_id = parent->id;
-	payment_count(order, &parent->id, captures ? amount_zero() : amount, captures ? amount : amount_zero(),
-				  amount_zero());
+	parent_count(order, &what, false);
 	return payment_make(
 		order, &what,
 		strcmp(kind, "chargeback") == 0 || strcmp(parent->gateway, "manual") == 0 ? "succeeded" : first_status(parent),
@@ -500,25 +581,13 @@ payment_capture(PG_FUNCTION_ARGS)
 
 	plan_open();
 	payment_lock_own(FCARG(0), &order, &deposit);
-	if (!is_kind(&deposit, "deposit") || !is_status(&deposit, "authorised"))
+	if (!is_kind(&deposit, "deposit") || !is_status(&deposit, "authorised") || deposit.release_asked)
 		rental_raise(invalid_state, errmsg("only a deposit that is held can be captured"));
 	plan_run(&deposit_room, VALUE(UUIDPGetDatum(&order.id)), VALUE(UUIDPGetDatum(&order.vendor_id)),
-			 VALUE(amount_subtract(deposit.amount, amount_add(deposit.captured, deposit.released))));
+			 VALUE(deposit_held(&deposit)));
 	amount = part_arg(FCARG(1), &order, plan_datum(0, 1));
 	capture = payment_child(&order, &deposit, "capture", amount, reason);
-	payment_read(&order, DatumGetUUIDP(FCARG(0).value), &deposit);
-	if (DatumGetBool(DirectFunctionCall2(numeric_eq, deposit.captured, deposit.amount)))
-		status_write(&order, &deposit, "succeeded");
 	return payment_answer(fcinfo, &capture.id);
-}
-
-/* deposit_end releases a deposit, wherever it is. */
-static void
-deposit_end(const Order *order, Payment *deposit)
-{
-	ask_gateway(order, deposit, &deposit->id, "release",
-				amount_subtract(deposit->amount, amount_add(deposit->captured, deposit->released)));
-	deposit_release(order, deposit, amount_less(amount_zero(), deposit->captured) ? "succeeded" : "cancelled");
 }
 
 PG_FUNCTION_INFO_V1(payment_release);
@@ -530,7 +599,8 @@ payment_release(PG_FUNCTION_ARGS)
 
 	plan_open();
 	payment_lock_own(FCARG(0), &order, &deposit);
-	if (!is_kind(&deposit, "deposit") || rung(deposit.status) > rung("authorised"))
+	if (!is_kind(&deposit, "deposit") || rung(deposit.status) > rung("authorised") || deposit.release_asked ||
+		!amount_less(amount_zero(), deposit_held(&deposit)))
 		rental_raise(invalid_state, errmsg("only a deposit that is held can be released"));
 	deposit_end(&order, &deposit);
 	return payment_answer(fcinfo, &deposit.id);

@@ -24,6 +24,7 @@
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/formatting.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 
@@ -32,8 +33,8 @@ LOOKUP(group_by_id, "customer_groups", NULL, "percent");
 LOOKUP(rules_of, "price_rules", "price_rules_vendor_id_idx", "kind", "name", "from_date", "to_date", "weekdays",
 	   "percent", "amount", "priority", "id", "product_id", "category_id", "min_quantity", "max_quantity");
 LOOKUP(any_tax, "tax_rates", "tax_rates_vendor_id_idx", "id");
-PLAN(taxes_of, "SELECT name, percent, is_inclusive FROM rental.taxes_of($1, $2, $3, $4)", UUIDOID, UUIDOID, UUIDOID,
-	 TIMESTAMPTZOID);
+PLAN(taxes_of, "SELECT name, percent, is_inclusive, is_reverse, place FROM rental.taxes_of($1, $2, $3, $4)", UUIDOID,
+	 UUIDOID, UUIDOID, TIMESTAMPTZOID);
 PLAN(
 	coupon_of,
 	"SELECT id, percent, amount, minimum, product_ids, category_ids, is_active AND COALESCE(starts_at <= $3, true) AND COALESCE(ends_at > $3, true), "
@@ -575,6 +576,26 @@ coupon_discount(PriceItem *items, int n, PriceOrder *order)
 
 /* Taxes */
 
+/* tax_tell adds a rate, of a row of taxes_of, to a list of them in JSON. */
+static void
+tax_tell(StringInfo rates, uint64 row)
+{
+	NullableDatum place = plan_value(row, 5);
+
+	appendStringInfoString(rates, rates->len == 0 ? "[{\"name\":" : ",{\"name\":");
+	escape_json(rates, plan_text(row, 1));
+	appendStringInfo(
+		rates, ",\"percent\":%s,\"is_inclusive\":%s,\"is_reverse\":%s,\"place\":", amount_text(plan_datum(row, 2)),
+		DatumGetBool(plan_datum(row, 3)) ? "true" : "false", DatumGetBool(plan_datum(row, 4)) ? "true" : "false");
+	if (place.isnull)
+		appendStringInfoString(rates, "null}");
+	else
+	{
+		escape_json(rates, TextDatumGetCString(place.value));
+		appendStringInfoChar(rates, '}');
+	}
+}
+
 /* price_has_taxes tells whether a vendor has any tax; where it has none, no plan is needed to tell which. */
 bool
 price_has_taxes(const pg_uuid_t *vendor_id)
@@ -587,16 +608,24 @@ price_has_taxes(const pg_uuid_t *vendor_id)
 static void
 item_taxes(PriceItem *item, const pg_uuid_t *customer_id)
 {
-	Minor  net = item->subtotal - item->discount;
-	int64  included = MILLION;
-	uint64 n;
-	uint64 i;
+	Minor		   net = item->subtotal - item->discount;
+	int64		   included = MILLION;
+	uint64		   n;
+	uint64		   i;
+	StringInfoData rates;
 
 	if (!price_has_taxes(&item->product->vendor_id))
 		return;
 	n = plan_read(&taxes_of, VALUE(UUIDPGetDatum(&item->product->vendor_id)), VALUE(UUIDPGetDatum(&item->product->id)),
 				  VALUE_OR_NULL(UUIDPGetDatum(customer_id), customer_id == NULL),
 				  VALUE(TimestampTzGetDatum(item->period.start)));
+	if (n == 0)
+		return;
+	initStringInfo(&rates);
+	for (i = 0; i < n; i++)
+		tax_tell(&rates, i);
+	appendStringInfoChar(&rates, ']');
+	item->taxes = VALUE(DirectFunctionCall1(jsonb_in, CStringGetDatum(rates.data)));
 	for (i = 0; i < n; i++)
 		if (DatumGetBool(plan_datum(i, 3)))
 			included += millionths(plan_datum(i, 2));
@@ -658,6 +687,7 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 	for (i = 0; i < n; i++)
 	{
 		items[i].tax = 0;
+		items[i].taxes = NULLVALUE;
 		item_taxes(&items[i], order->customer_id);
 		items[i].total = items[i].subtotal - items[i].discount + items[i].tax;
 		order->subtotal += items[i].subtotal;

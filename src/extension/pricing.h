@@ -18,15 +18,16 @@ typedef struct PriceItem
 	bool		   keeps_price; /* its unit_price is given, and stays */
 
 	/* what it costs, in minor units */
-	Charge	  charge; /* of one piece, with the lines that explain everything */
-	Minor	  unit_price;
-	Minor	  subtotal; /* unit_price * quantity */
-	Minor	  discount; /* of the customer's group and of the coupon */
-	Minor	  tax;		/* what is added */
-	Minor	  total;	/* subtotal - discount + tax */
-	bool	  by_hour;	/* units of charge are hours, else days */
-	bool	  has_category;
-	pg_uuid_t category_id;
+	Charge		  charge; /* of one piece, with the lines that explain everything */
+	Minor		  unit_price;
+	Minor		  subtotal; /* unit_price * quantity */
+	Minor		  discount; /* of the customer's group and of the coupon */
+	Minor		  tax;		/* what is added */
+	Minor		  total;	/* subtotal - discount + tax */
+	NullableDatum taxes;	/* jsonb: by which rates; null: none */
+	bool		  by_hour;	/* units of charge are hours, else days */
+	bool		  has_category;
+	pg_uuid_t	  category_id;
 } PriceItem;
 
 typedef struct PriceOrder

@@ -182,7 +182,7 @@ PLAN(
 	UUIDOID);
 PLAN(
 	taxes,
-	"SELECT n.seller ->> 'country', t.name, t.percent, t.is_inclusive, t.is_reverse, n.currency, sum(t.taxable), sum(t.tax) "
+	"SELECT t.place, t.name, t.percent, t.is_inclusive, t.is_reverse, n.currency, sum(t.taxable), sum(t.tax) "
 	"FROM rental.invoices n JOIN rental.invoice_taxes t ON t.invoice_id = n.id AND t.vendor_id = n.vendor_id "
 	"WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($3 IS NULL OR n.vendor_id = $3) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
 	TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID);

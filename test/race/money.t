@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # 32 connections issue, pay, credit, refund, capture, pay out and tell events at random while backends and the
 # postmaster are killed: numbers have no gaps, the trial balance is zero, no refund exceeds its payment, every payment
-# that was acknowledged is there, and ledger_verify() finds nothing. Then the same event a thousand times from fifty
+# that was acknowledged is there, ledger_verify() finds nothing, and clients met no error but refusals and lost sessions. Then the same event a thousand times from fifty
 # connections, and a charge whose answer was lost, with its idempotency key.
 #
 # MONEY_SECONDS=6 of each of the two rounds   MONEY_SEED=1   MONEY_KILLS=4 backends a round
@@ -47,16 +47,45 @@ sub client
 	my ($n, $until, $log) = @_;
 	srand $seed * 1000 + $n;
 	open my $out, '>', $log or die;
-	open STDERR, '>', '/dev/null'; # a server that is gone for a while is what is meant
+	open STDERR, '>', "$log.errors" or die;
 	while (time < $until)
 	{
 		my $steps = join '', map { sprintf "SELECT money_step(%d, %d, %d);\n", 1 + rand 100, rand 1e6, 1 + rand 3000 } 1 .. 20;
-		open my $psql, '-|', 'psql', '-XAtq', map { ('-c', $_) } split /\n/, $steps or die;
+		open my $psql, '-|', 'psql', '-XAtq', '-v', 'VERBOSITY=sqlstate', map { ('-c', $_) } split /\n/, $steps or die;
 		while (<$psql>) { print $out $_; $out->flush }
 		close $psql or sleep 0.1;
 	}
 	exit 0;
 }
+
+# what psql says of a server that is gone for a while; 57P01 to 57P03 are its SQLSTATEs, 08006 that of a lost connection
+my @gone = ('psql: error: connection to server', 'server closed the connection unexpectedly', 'connection to server was lost', 'no connection to the server',
+	"\tThis probably means", "\tbefore or while processing", "\tIs the server running", 'DETAIL:  Consistent recovery state', 'FATAL:  the database system is',
+	'WARNING:  terminating connection because of crash', 'DETAIL:  The postmaster has commanded', 'HINT:  In a moment you should', 'could not receive data from server');
+my $gone = join '|', '$', map { quotemeta } @gone;
+my %refusal = map { $_ => 1 } 'RT400 missing_field', 'RT409 invalid_state', 'RT409 already_exists', 'RT422 invalid_value';
+
+# unexpected FILE...: what clients were told but for refusals, and sessions that were lost
+sub unexpected
+{
+	my %seen;
+	for my $file (@_)
+	{
+		open my $lines, '<', $file or die;
+		while (<$lines>)
+		{
+			chomp;
+			if (/^refused (\S+ \S*)/) { $seen{$_}++ unless $refusal{$1} }
+			elsif (/^(?:invoice|payment|done) \S+$|^nothing$/) { }
+			elsif (/^\w+:  (\w{5})$/) { $seen{$_}++ unless $1 =~ /^57P0[123]$|^08006$/ }
+			else { $seen{$_}++ unless /^(?:$gone)/ }
+		}
+	}
+	return join "\n", map { "$seen{$_} times: $_" } sort keys %seen;
+}
+
+my %step = (refunds => [ 46, 60 ], 'credit notes' => [ 61, 72 ], events => [ 73, 84 ], 'captures and releases' => [ 89, 93 ],
+	payouts => [ 94, 95 ], dunning => [ 96, 97 ], 'write-offs, interest and ends' => [ 98, 100 ]);
 
 sub sound
 {
@@ -90,11 +119,17 @@ for my $round (1, 2)
 	for (1 .. 300) { last if sql('SELECT 1') eq '1'; sleep 0.1 }
 	my $what = $round == 1 ? 'backends' : 'backends and the postmaster';
 	cmp_ok($killed, '>', 0, "$what were killed: $killed");
+	is(unexpected(map { ("$dir/log.$round.$_", "$dir/log.$round.$_.errors") } 1 .. 32), '', 'clients met no error but refusals and lost sessions');
 	my $logs = join '', map { open my $log, '<', "$dir/log.$round.$_" or die; local $/; <$log> // '' } 1 .. 32;
 	my @acknowledged = $logs =~ /^payment (\S+)$/mg;
 	my @numbers = $logs =~ /^invoice (\S+)$/mg;
 	cmp_ok(scalar @acknowledged, '>', 20, 'many payments were acknowledged: ' . @acknowledged);
 	cmp_ok(scalar @numbers, '>', 10, 'and invoices: ' . @numbers);
+	for my $what (sort keys %step)
+	{
+		my $done = grep { $_ >= $step{$what}[0] && $_ <= $step{$what}[1] } $logs =~ /^done (\d+)$/mg;
+		cmp_ok($done, '>', 2, "and $what: $done");
+	}
 	is(sql("SELECT count(*) FROM rental.payments WHERE id IN (" . join(',', map { "'$_'" } @acknowledged) . ")"), scalar @acknowledged, 'every one of them is there');
 	is(sql("SELECT deadlocks FROM pg_stat_database WHERE datname = 'money'"), 0, 'nobody met a deadlock');
 	sound("after killing $what");

@@ -147,7 +147,7 @@ BEGIN
 END $$;
 SQL
 is(sql($from, "SELECT count(*) FROM rental.ledger_verify()"), 0, 'the books to be dumped are sound');
-is(sql($from, "SELECT string_agg(t, ', ') FROM unnest('{billing_plans,billing_settings,customer_taxes,product_tax_classes,gateway_settings,gateway_requests,invoice_taxes,ledger_entries,payment_events,payouts,payout_postings,price_rules,tax_rates,coupons,coupon_uses,customer_group_members,price_settings,order_terms,order_policies,
+is(sql($from, "SELECT string_agg(t, ', ') FROM unnest('{billing_plans,billing_cycles,order_returns,billing_settings,customer_taxes,product_tax_classes,gateway_settings,gateway_requests,invoice_taxes,ledger_entries,payment_events,payouts,payout_postings,price_rules,tax_rates,coupons,coupon_uses,customer_group_members,price_settings,order_terms,order_policies,
 	order_quotes,order_contracts,order_history,order_charges,cart_items}'::text[]) t WHERE query_to_xml(format('SELECT FROM rental.%I', t), true, true, '')::text !~ '<row'"), '',
 	'there are rows of prices, orders and a cart');
 is(sql($from, "SELECT count(*) FROM rental.orders WHERE extension IS NOT NULL AND waiver > 0"), 1, 'one with a waiver, and a wish to keep it longer');
