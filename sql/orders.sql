@@ -166,3 +166,5 @@ SELECT act_as(:'carl', 'admin');
 SELECT order_list();
 RESET ROLE;
 SELECT * FROM stock_verify();
+-- what C answers of an order is what the view has
+SELECT count(*) AS told_otherwise FROM rental.order_view v WHERE v IS DISTINCT FROM rental.order_get(v.id);

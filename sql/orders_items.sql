@@ -255,3 +255,5 @@ SELECT amount FROM payment_record(:'q', 0.01); SELECT status FROM order_get(:'q'
 SELECT total, lines FROM invoice_issue(:'q');
 SELECT status FROM order_reject((SELECT id FROM order_place(jsonb_build_array(pg_temp.item(:'chair', 1, '2026-06-22T10:00:00Z', '2026-06-23T10:00:00Z')), customer_id => :'carl')), 'no');
 SELECT * FROM stock_verify();
+-- what C answers of an order is what the view has
+SELECT count(*) AS told_otherwise FROM rental.order_view v WHERE v IS DISTINCT FROM rental.order_get(v.id);

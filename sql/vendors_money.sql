@@ -530,3 +530,5 @@ SELECT total, status, open, lines FROM invoice_issue(:'o');
 SELECT pg_temp.refused(format('SELECT invoice_credit(%L)', id)) FROM invoices WHERE order_id = :'o';
 SELECT book, currency, sum(debit) - sum(credit) AS off FROM report_trial_balance() GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT * FROM ledger_verify();
+-- what C answers of an order is what the view has
+SELECT count(*) AS told_otherwise FROM rental.order_view v WHERE v IS DISTINCT FROM rental.order_get(v.id);

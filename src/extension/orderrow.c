@@ -87,8 +87,8 @@ enum
 
 /* A column that the table does not have is read as another, and then set. */
 LOOKUP(order_by_id, "orders", NULL, "id", "number", "vendor_id", "customer_id", "status", "currency", "subtotal",
-	   "discount", "tax", "fee", "waiver", "deposit", "total", "charges", "cancellation_fee", "total", "paid", "id",
-	   "id", "id", "id", "delivery", "note", "expires_at", "created_at", "updated_at", "extension");
+	   "discount", "tax", "fee", "waiver", "deposit", "total", "charges", "cancellation_fee", "paid", "paid",
+	   "written_off", "id", "id", "id", "delivery", "note", "expires_at", "created_at", "updated_at", "extension");
 LOOKUP(items_of_order, "order_items", "order_items_order_id_idx", "id", "order_id", "product_id", "product_id",
 	   "location_id", "quantity", "start_at", "end_at", "unit_price", "subtotal", "discount", "tax", "total",
 	   "dispatched", "returned", "damaged", "lost");
@@ -230,22 +230,33 @@ order_row(const pg_uuid_t *id)
 	Pieces		  pieces;
 	const char	 *status;
 	Datum		  paid;
+	Datum		  written_off;
 	Datum		  due;
-	Datum		  over;
+	Datum		  open;
+	Datum		  nothing;
 	bool		  is_live;
 
 	lookup_latest();
 	if (lookup_row(&order_by_id, id, NULL, columns))
 	{
 		status = TextDatumGetCString(columns[ROW_STATUS].value);
-		paid = columns[ROW_REFUND_DUE].value; /* as it was read */
+		/* as they were read */
+		paid = columns[ROW_REFUND_DUE].value;
+		written_off = columns[ROW_IS_PAID].value;
 		columns[ROW_ITEMS] = VALUE(make_items(id, &pieces));
 		due = order_is_void(status) ? columns[ROW_CANCELLATION_FEE].value
 									: amount_add(columns[ROW_TOTAL].value, columns[ROW_CHARGES].value);
-		columns[ROW_BALANCE] = VALUE(amount_subtract(due, paid));
-		over = amount_subtract(paid, due);
-		columns[ROW_REFUND_DUE] = VALUE(amount_less(over, amount_zero()) ? amount_times(paid, 0) : over);
-		columns[ROW_IS_PAID] = VALUE(BoolGetDatum(!amount_less(paid, due)));
+		open = amount_subtract(due, paid);
+		nothing = amount_times(paid, 0);
+		columns[ROW_REFUND_DUE] = VALUE(amount_less(due, paid) ? amount_negate(open) : nothing);
+		if (amount_less(paid, due))
+		{
+			open = amount_subtract(open, written_off);
+			if (amount_less(open, nothing))
+				open = nothing;
+		}
+		columns[ROW_BALANCE] = VALUE(open);
+		columns[ROW_IS_PAID] = VALUE(BoolGetDatum(!amount_less(amount_add(paid, written_off), due)));
 		columns[ROW_PARTLY_OUT] = VALUE(BoolGetDatum(pieces.out > 0 && pieces.out < pieces.all));
 		columns[ROW_PARTLY_RETURNED] = VALUE(BoolGetDatum(pieces.back > 0 && pieces.back < pieces.out));
 		columns[ROW_OVERDUE] = VALUE(BoolGetDatum(pieces.is_overdue));
