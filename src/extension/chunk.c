@@ -234,7 +234,8 @@ chunk_reader_close(ChunkReader *reader)
  * false if the product is not kept there.
  *
  * One scan, backward from the end of the window, finds the chunks; nearly
- * always that is one. The head is needed only for a stretch without a chunk.
+ * always that is one, which is read where it lies: of a long one most is not
+ * looked at. The head is needed only for a stretch without a chunk.
  */
 bool
 chunk_read(ChunkReader *chunks, const pg_uuid_t *product_id, const pg_uuid_t *location_id, const Period *window,
@@ -261,6 +262,13 @@ chunk_read(ChunkReader *chunks, const pg_uuid_t *product_id, const pg_uuid_t *lo
 		{
 			capacity = slot_free_copy(chunks->slot);
 			break;
+		}
+		if (n == 0 && slot_lower(chunks->slot) <= window->start && slot_upper(chunks->slot) >= window->end)
+		{
+			read_piece(&reading, window->end, slot_free(chunks->slot),
+					   DatumGetTimestampTz(column(chunks->slot, COL_HOLDS_UNTIL)));
+			index_endscan(scan);
+			return true;
 		}
 		if (n == room)
 		{
