@@ -14,9 +14,10 @@
  */
 #include "framing.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
+
+#define MOST_LENGTH_DIGITS 15 /* no number that it could overflow */
 
 static bool
 name_is(const char *line, size_t len, const char *name)
@@ -39,16 +40,17 @@ is_length(const char *value, size_t len)
 		if (value[i] < '0' || value[i] > '9')
 			return false;
 	}
-	return len > 0;
+	return len > 0 && len <= MOST_LENGTH_DIGITS;
 }
 
 /*
  * framing_check reads the head that starts at the given byte, which h2o has
  * parsed already, so that its end is within len.  Returns NULL if it is well
- * formed, otherwise what is wrong with it.
+ * formed, otherwise what is wrong with it.  Tells whether the body, if there
+ * is one, comes in chunks, whose ends h2o reads leniently.
  */
 const char *
-framing_check(const char *head, size_t len)
+framing_check(const char *head, size_t len, bool *is_chunked)
 {
 	const char *end = head + len;
 	const char *line = head;
@@ -58,6 +60,7 @@ framing_check(const char *head, size_t len)
 	int			lengths = 0;
 	int			encodings = 0;
 
+	*is_chunked = false;
 	for (;;)
 	{
 		const char *feed = memchr(line, '\n', (size_t) (end - line));
@@ -87,6 +90,8 @@ framing_check(const char *head, size_t len)
 		colon = memchr(line, ':', line_len);
 		if (colon == NULL)
 			return "a header field has no colon";
+		if (colon == line || colon[-1] == ' ' || colon[-1] == '\t')
+			return "a blank stands before a colon";
 		if (name_is(line, (size_t) (colon - line), "host"))
 			hosts++;
 		else if (name_is(line, (size_t) (colon - line), "content-length"))
@@ -107,5 +112,6 @@ framing_check(const char *head, size_t len)
 		return "Transfer-Encoding contradicts another field";
 	if (encodings == 1 && http_1_0)
 		return "HTTP/1.0 has no Transfer-Encoding";
+	*is_chunked = encodings == 1;
 	return NULL;
 }

@@ -8,8 +8,9 @@
 #ifndef RENTAL_SHIM_FRAMING_H
 #define RENTAL_SHIM_FRAMING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-extern const char *framing_check(const char *head, size_t len);
+extern const char *framing_check(const char *head, size_t len, bool *is_chunked);
 
 #endif

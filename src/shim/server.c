@@ -165,10 +165,11 @@ on_request(h2o_handler_t *handler, h2o_req_t *req)
 	Worker			   *worker = worker_of(req);
 	Call			   *call = call_create(req, &worker->calls);
 	const h2o_buffer_t *input = req->conn->callbacks->get_socket(req->conn)->input;
-	const char		   *flaw = req->version < 0x200 ? framing_check(input->bytes, input->size) : NULL;
+	bool				is_chunked = false;
+	const char		   *flaw = req->version < 0x200 ? framing_check(input->bytes, input->size, &is_chunked) : NULL;
 
-	/* whatever a body's length was taken for, what follows it is never read as a request */
-	if (req->entity.base || flaw || worker->draining)
+	/* wherever chunks were taken to end, what follows them is never read as a request */
+	if (is_chunked || flaw || worker->draining)
 		req->http1_is_persistent = 0;
 	if (flaw)
 		respond_error(call, ERROR_bad_request, NULL, "%s", flaw);

@@ -70,16 +70,25 @@ sleep 0.05;
 syswrite $socket, substr $request, $half;
 is(raw_read($socket)->{json}{name}, 'in pieces', 'and a body in pieces');
 
-# Bodies end their connection: what follows them is never read as a request.
+# A body of a given length is followed by the next request.
 $socket = raw_open();
 my $count = sql('SELECT count(*) FROM rental.examples');
-print $socket raw_request('POST', '/api/examples/', as => $customer, body => { name => 'one' }) x 2;
-my $answer = raw_read($socket);
-is_deeply([ $answer->{status}, lc($answer->{headers}{connection} // '') ], [ 201, 'close' ], 'a request with a body says that it is the last');
-ok(closed($socket), 'and is');
-is(sql('SELECT count(*) FROM rental.examples'), $count + 1, 'what came after it was not done');
+my $one = raw_request('POST', '/api/examples/', as => $customer, body => { name => 'one' });
+print $socket $one x 2;
+is(raw_read($socket)->{status}, 201, 'a request with a body is done') for 1 .. 2;
+is(sql('SELECT count(*) FROM rental.examples'), $count + 2, 'and the one that came with it');
 
-# Without a body they do not.
+# Chunks end their connection: what follows them is never read as a request.
+my ($head, $body) = $one =~ /^(.*?\r\n)\r\n(.*)$/s;
+$head =~ s/^Content-Length: \d+\r\n/Transfer-Encoding: chunked\r\n/mi or die;
+$socket = raw_open();
+print $socket sprintf("%s\r\n%x\r\n%s\r\n0\r\n\r\n", $head, length $body, $body) x 2;
+my $answer = raw_read($socket);
+is_deeply([ $answer->{status}, lc($answer->{headers}{connection} // '') ], [ 201, 'close' ], 'a request with chunks says that it is the last');
+ok(closed($socket), 'and is');
+is(sql('SELECT count(*) FROM rental.examples'), $count + 3, 'what came after it was not done');
+
+# Nor is anything in the way of requests without bodies.
 $socket = raw_open();
 my $order = place($customer, product(vendor(), 1));
 print $socket raw_request('POST', "/api/orders/orders/$order->{id}/cancel/", as => $customer) . raw_request('GET', '/healthz');

@@ -58,6 +58,8 @@ my %smuggled = (
 	'one bare line feed' => "${get}Host: x\nX-A: b\r\n\r\n",
 	'no Host' => "${get}X-A: b\r\n\r\n",
 	'two Hosts' => "${get}Host: x\r\nHost: y\r\n\r\n",
+	'a length with a blank before the colon' => "${post}Host: x\r\nContent-Length : 4\r\n\r\n",
+	'an encoding with a blank before the colon' => "${post}Host: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
 	'a blank before the colon' => "${get}Host : x\r\n\r\n",
 	'an encoding in HTTP/1.0' => "POST /api/auth/logout/ HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 	'a carriage return in a value' => "${get}Host: x\rY: z\r\n\r\n",
@@ -82,7 +84,9 @@ for my $name (sort keys %smuggled)
 }
 my $body = '{"refresh":"0"}';
 my @answers = raw_exchange("${post}Host: x\r\n${type}Transfer-Encoding: chunked\r\n\r\nf\r\n$body\r\n0\r\n\r\n$second", $server->{url});
-is(join(' ', map { $_->{status} } @answers), '204', 'after a good body the connection closes as well');
+is(join(' ', map { $_->{status} } @answers), '204', 'after chunks, good as they are, the connection closes as well');
+@answers = raw_exchange("${post}Host: x\r\n${type}Content-Length: ${\length $body}\r\n\r\n$body" x 2 . $second, $server->{url});
+is(join(' ', map { $_->{status} } @answers), '204 204 200', 'after a body of a given length it goes on');
 @answers = raw_exchange($second x 3, $server->{url});
 is(join(' ', map { $_->{status} } @answers), '200 200 200', 'requests without bodies may follow each other');
 
