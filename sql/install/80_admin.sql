@@ -1,5 +1,15 @@
 -- Management: the catalogue of endpoints.
 
+-- to_regproc() would look at what has been committed since the query began, which may lack what the query still sees in pg_proc.
+CREATE VIEW endpoint_function AS
+SELECT e.method, e.path, p.oid AS function
+FROM endpoint e
+CROSS JOIN LATERAL pg_catalog.parse_ident(e.function) AS name
+JOIN pg_catalog.pg_namespace n ON n.nspname = name[1]::name
+JOIN pg_catalog.pg_proc p ON p.pronamespace = n.oid AND p.proname = name[2]::name
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_proc o WHERE o.proname = p.proname AND o.pronamespace = p.pronamespace AND o.oid <> p.oid);
+COMMENT ON VIEW endpoint_function IS 'The function of each endpoint, as one snapshot has it; an endpoint whose function is missing or ambiguous has none.';
+
 CREATE VIEW endpoint_argument AS
 SELECT e.method, e.path, a.position, a.name,
 	CASE WHEN b.kind IN ('uuid', 'boolean', 'smallint', 'integer', 'bigint', 'numeric', 'timestamptz', 'date', 'jsonb')
@@ -8,8 +18,8 @@ SELECT e.method, e.path, a.position, a.name,
 	a.position <= p.pronargs - p.pronargdefaults AS required,
 	pg_catalog.format('%I.%I', n.nspname, t.typname) AS declared,
 	pg_catalog.pg_get_function_arg_default(p.oid, a.position::integer) AS default_value
-FROM endpoint e
-JOIN pg_catalog.pg_proc p ON p.oid = pg_catalog.to_regproc(e.function)
+FROM endpoint_function e
+JOIN pg_catalog.pg_proc p ON p.oid = e.function
 CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(p.proargnames[1:p.pronargs]), pg_catalog.unnest(p.proargtypes::oid[]))
 	WITH ORDINALITY AS a(name, type, position)
 JOIN pg_catalog.pg_type t ON t.oid = a.type
@@ -41,7 +51,8 @@ CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[]
 		c.args, e.cache_seconds, e.cache_tags, e.stream, e.upload_field, e.upload_bytes, e.download, p.provolatile <> 'v', e.tag, e.raw_body
 	FROM endpoint e
 	CROSS JOIN LATERAL (SELECT CASE e.method WHEN 'GET' THEN 7 WHEN 'POST' THEN 9 ELSE 8 END AS context) x
-	JOIN pg_proc p ON p.oid = to_regproc(e.function)
+	JOIN endpoint_function f ON f.method = e.method AND f.path = e.path
+	JOIN pg_proc p ON p.oid = f.function
 	JOIN LATERAL (
 		SELECT CASE WHEN p.prorettype = 'void'::regtype THEN format('nullif(%s::text, '''')', call.text)
 				WHEN p.proretset THEN format('rental.response_rows(ARRAY(SELECT f FROM %s f))', call.text)
@@ -63,7 +74,8 @@ CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[]
 				string_agg(format('%I => $%s::%s', a.name, a.ord, a.declared), ', ' ORDER BY a.ord)) AS query,
 			format('ARRAY[%s]', string_agg(format('$%s::text', own.position + 8), ', ' ORDER BY a.ord)) AS args
 		FROM endpoint g
-		JOIN pg_proc gp ON gp.oid = to_regproc(g.function) AND NOT gp.proretset
+		JOIN endpoint_function gf ON gf.method = g.method AND gf.path = g.path
+		JOIN pg_proc gp ON gp.oid = gf.function AND NOT gp.proretset
 		CROSS JOIN LATERAL (
 			SELECT ga.name, ga.declared, row_number() OVER (ORDER BY ga.position) AS ord
 			FROM endpoint_argument ga WHERE ga.method = 'GET' AND ga.path = g.path AND g.path LIKE '%{' || ga.name || '}%'

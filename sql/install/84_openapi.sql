@@ -84,7 +84,8 @@ CREATE FUNCTION openapi() RETURNS json
 			e.method = 'GET' AND NOT e.stream AND NOT p.proretset AND coalesce(t.typname, '') NOT LIKE '%\_page' AS has_etag,
 			e.method IN ('PUT', 'PATCH', 'DELETE') AND EXISTS (SELECT FROM endpoint g WHERE g.method = 'GET' AND g.path = e.path) AS is_conditional
 		FROM endpoint e
-		JOIN pg_proc p ON p.oid = to_regproc(e.function)
+		JOIN endpoint_function f ON f.method = e.method AND f.path = e.path
+		JOIN pg_proc p ON p.oid = f.function
 		JOIN pg_type t ON t.oid = p.prorettype
 	), used (type) AS (
 		(

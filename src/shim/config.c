@@ -14,6 +14,7 @@
 #include "config.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -127,7 +128,7 @@ setting_flag(const Setting *setting, char flag[64])
 	if (strncmp(name, PREFIX, strlen(PREFIX)) == 0)
 		name += strlen(PREFIX);
 	for (; name[i] != '\0'; i++)
-		flag[i] = name[i] == '_' ? '-' : (char) (name[i] - 'A' + 'a');
+		flag[i] = name[i] == '_' ? '-' : (char) tolower((unsigned char) name[i]);
 	flag[i] = '\0';
 }
 

@@ -68,12 +68,18 @@ tear_down(PgConn *conn)
 	conn->since = h2o_now(conn->loop);
 }
 
+static void
+forget_flights(PgConn *conn)
+{
+	conn->head = conn->count = conn->batches = 0;
+	conn->open = conn->has_single = false;
+}
+
 void
 pg_conn_close(PgConn *conn)
 {
 	tear_down(conn);
-	conn->head = conn->count = 0;
-	conn->open = false;
+	forget_flights(conn);
 }
 
 /*
@@ -93,8 +99,7 @@ pg_conn_fail(PgConn *conn, const char *reason)
 		if (lost[i])
 			lost[i]->conn = NULL;
 	}
-	conn->head = conn->count = 0;
-	conn->open = false;
+	forget_flights(conn);
 	conn->state = PG_CONN_DOWN;
 	conn->on_down(conn, reason);
 	tear_down(conn);
@@ -259,6 +264,7 @@ static bool
 send_sync(PgConn *conn)
 {
 	conn->flights[(conn->head + conn->count - 1) % conn->depth].is_last = true;
+	conn->batches++;
 	conn->open = false;
 	return PQpipelineSync(conn->pg) && flush(conn);
 }
@@ -279,6 +285,7 @@ pg_conn_send(PgConn *conn, PgQuery *query)
 	if (conn->count++ == 0)
 		conn->since = h2o_now(conn->loop);
 	conn->open = true;
+	conn->has_single = conn->has_single || !shares;
 	if (!sent || !send_query(conn, query) || (!shares && !send_sync(conn)))
 		pg_conn_fail(conn, PQerrorMessage(conn->pg));
 }
@@ -348,8 +355,11 @@ finish_head(PgConn *conn)
 	ExecStatusType status = PQresultStatus(result);
 
 	conn->result = NULL;
+	if (conn->flights[conn->head].is_last)
+		conn->batches--;
 	conn->head = (conn->head + 1) % conn->depth;
-	conn->count--;
+	if (--conn->count == 0)
+		conn->has_single = false;
 	if (status == PGRES_FATAL_ERROR && is_stale(result))
 		conn->stale = true;
 	if (query == NULL)

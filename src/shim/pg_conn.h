@@ -52,8 +52,10 @@ typedef struct PgQuery
 	struct PgPool	   *pool;
 	struct PgConn	   *conn; /* NULL: waits in the pool's queue, or nowhere */
 	unsigned			slot;
-	bool				alone; /* shares no sync */
-	bool				waits; /* no connection was free for it */
+	bool				alone;	  /* shares no sync */
+	bool				waits;	  /* no connection was free for it */
+	bool				answered; /* its result waits to be handed on */
+	PGresult		   *result;
 	h2o_linklist_t		link;
 	h2o_timeout_entry_t deadline;
 } PgQuery;
@@ -104,6 +106,8 @@ typedef struct PgConn
 	PgFlight	 *flights; /* ring of depth slots */
 	unsigned	  head;
 	unsigned	  count;
+	unsigned	  batches;	  /* in flight, each with its sync */
+	bool		  has_single; /* something in flight shares no batch */
 	bool		  open;		  /* the newest flights have no sync yet */
 	PGresult	 *result;	  /* of the query at the head */
 	uint64_t	  generation; /* whose statements are prepared here; 0: none */

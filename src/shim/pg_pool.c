@@ -46,6 +46,7 @@ struct PgPool
 	PoolConn		   *conns;
 	h2o_linklist_t		queue;
 	int					queued;
+	h2o_linklist_t		answered; /* queries whose results have come, but have not been handed on */
 	h2o_timeout_t		deadlines;
 	h2o_timeout_t		patience;
 	h2o_timeout_entry_t look_again;
@@ -186,6 +187,41 @@ finish(PgQuery *query, PgOutcome outcome, PGresult *result)
 	query->done(query, outcome, result);
 }
 
+/*
+ * on_answered: where queries are gathered, answers are handed on when the
+ * connection that they came by has its next batch, so that PostgreSQL works
+ * while they are written.
+ */
+static void
+on_answered(PgQuery *query, PgOutcome outcome, PGresult *result)
+{
+	PgPool *pool = query->pool;
+
+	if (outcome != PG_ANSWERED || !pool->options.gather)
+	{
+		finish(query, outcome, result);
+		return;
+	}
+	h2o_timeout_unlink(&query->deadline);
+	query->result = result;
+	query->answered = true;
+	h2o_linklist_insert(&pool->answered, &query->link);
+}
+
+/* hand_on tells the callers, who may bring further queries. */
+static void
+hand_on(PgPool *pool)
+{
+	while (!h2o_linklist_is_empty(&pool->answered))
+	{
+		PgQuery *query = H2O_STRUCT_FROM_MEMBER(PgQuery, link, pool->answered.next);
+
+		h2o_linklist_unlink(&query->link);
+		query->answered = false;
+		finish(query, PG_ANSWERED, query->result);
+	}
+}
+
 /* on_skipped: the query has not been run, so it may go again; alone, so this happens but once. */
 static void
 on_skipped(PgQuery *query)
@@ -245,12 +281,12 @@ choose_conn(PgPool *pool)
 }
 
 /*
- * choose_idle is choose_conn for queries that share transactions. A
- * connection gets its next batch when it has answered the last one: what
- * comes meanwhile makes the next batch larger, would have waited behind the
- * last one in any case, and is not bound to a connection that turns out to be
- * slow. For the same reason the next connection is taken only if a good batch
- * has gathered, or if the one before it takes its time.
+ * choose_idle is choose_conn for queries that share transactions. What comes
+ * while a connection has all that it may get makes its next batch larger,
+ * would have waited behind the last one in any case, and is not bound to a
+ * connection that turns out to be slow. For the same reason the next
+ * connection is taken only if a good batch has gathered, or if the one before
+ * it takes its time.
  */
 static PgConn *
 choose_idle(PgPool *pool)
@@ -310,11 +346,29 @@ on_patience(h2o_timeout_entry_t *entry)
 {
 }
 
+/*
+ * may_open: the connection may get a batch. That is its first one, or a second
+ * one that PostgreSQL finds when it has done the first, so that it need not
+ * sleep while answers travel. The second must be as large as what is left of
+ * the first, or batches would grow small; and none stands behind what may be
+ * slow, or what is large enough to cover the way.
+ */
+static bool
+may_open(const PgPool *pool, const PgConn *conn, uint64_t now)
+{
+	if (conn->count == 0)
+		return true;
+	return conn->batches == 1 && !conn->has_single && conn->count < conn->depth / 2 &&
+		   pool->queued >= (int) conn->count && now - conn->since < PATIENCE;
+}
+
 static void
 open_batches(PgPool *pool)
 {
+	uint64_t now = h2o_now(pool->loop);
+
 	for (int i = 0; i < pool->options.connections; i++)
-		pool->conns[i].open = pool->conns[i].conn.count == 0;
+		pool->conns[i].open = may_open(pool, &pool->conns[i].conn, now);
 }
 
 /* pg_pool_gathered is how many queries pg_pool_flush has to send now, or 0 if no connection is free for them. */
@@ -328,12 +382,12 @@ pg_pool_gathered(PgPool *pool)
 }
 
 /*
- * pg_pool_flush sends what one turn of the loop has gathered, in batches. What
+ * send_batches sends what one turn of the loop has gathered, in batches. What
  * is known to be slow ends its connection's batch, for whatever else there is
  * to go elsewhere.
  */
-void
-pg_pool_flush(PgPool *pool)
+static void
+send_batches(PgPool *pool)
 {
 	PgConn *conn;
 
@@ -356,12 +410,22 @@ pg_pool_flush(PgPool *pool)
 		h2o_timeout_link(pool->loop, &pool->patience, &pool->look_again);
 }
 
+/* pg_pool_flush sends what waits, then hands on what has been answered. */
+void
+pg_pool_flush(PgPool *pool)
+{
+	send_batches(pool);
+	hand_on(pool);
+}
+
 static void
 on_room(PgConn *conn)
 {
 	PgPool *pool = ((PoolConn *) conn)->pool;
 
-	if (!pool->options.gather)
+	if (pool->options.gather)
+		pg_pool_flush(pool);
+	else
 		pump(pool);
 }
 
@@ -434,6 +498,7 @@ pg_pool_create(h2o_context_t *context, const PgPoolOptions *options)
 	memcpy(pool->random, &seed, sizeof(pool->random));
 	set_conninfo(pool);
 	h2o_linklist_init_anchor(&pool->queue);
+	h2o_linklist_init_anchor(&pool->answered);
 	h2o_timeout_init(pool->loop, &pool->deadlines, (uint64_t) options->query_timeout);
 	h2o_timeout_init(pool->loop, &pool->patience, PATIENCE);
 	pool->look_again.cb = on_patience;
@@ -453,7 +518,7 @@ pg_pool_create(h2o_context_t *context, const PgPoolOptions *options)
 		pc->conn.on_ready = on_ready;
 		pc->conn.on_down = on_down;
 		pc->conn.on_room = on_room;
-		pc->conn.on_done = finish;
+		pc->conn.on_done = on_answered;
 		pc->conn.on_skipped = on_skipped;
 		pc->conn.on_notify = options->on_notify ? on_notify : NULL;
 		pg_conn_init(&pc->conn);
@@ -517,6 +582,7 @@ pg_pool_submit(PgPool *pool, PgQuery *query)
 	query->pool = pool;
 	metrics_add(pool_metric(pool, METRIC_POOL_BUSY_READ), 1);
 	query->conn = NULL;
+	query->answered = false;
 	query->alone = !pool->options.gather;
 	memset(&query->link, 0, sizeof(query->link));
 	memset(&query->deadline, 0, sizeof(query->deadline));
@@ -537,7 +603,12 @@ pg_pool_abandon(PgQuery *query)
 		return;
 	h2o_timeout_unlink(&query->deadline);
 	metrics_add(pool_metric(query->pool, METRIC_POOL_BUSY_READ), -1);
-	if (query->conn)
+	if (query->answered)
+	{
+		h2o_linklist_unlink(&query->link);
+		PQclear(query->result);
+	}
+	else if (query->conn)
 		pg_conn_abandon(query);
 	else
 		unqueue(query);

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use RentalTest;
 use Test::More;
+use Time::HiRes ();
 
 my $server = shim_start(RENTAL_RATE_LIMITS => 'off', RENTAL_CACHE_BYTES => 0, RENTAL_READ_CONNECTIONS => 1,
 	RENTAL_STATEMENT_TIMEOUT => 1000, RENTAL_ADMIN_PORT => shim_port());
@@ -189,6 +190,24 @@ print $socket get('batch/doze/?seconds=0.2');
 shutdown $socket, 1;
 is(raw_read($socket)->{text}, '"awake"', 'who has said that nothing follows is answered');
 is(raw_read($socket), undef, 'and then the connection ends');
+
+# with a second connection, what comes while one is busy for long does not wait behind it
+my $two = shim_start(RENTAL_RATE_LIMITS => 'off', RENTAL_CACHE_BYTES => 0, RENTAL_READ_CONNECTIONS => 2, RENTAL_THREADS => 1);
+call('GET', $_, url => $two->{url}) for ('/api/batch/echo/?t=x', '/api/batch/doze/?seconds=0') x 2;
+my $behind = 0;
+for my $round (1 .. 5)
+{
+	my $busy = raw_open($two->{url});
+	print $busy get('batch/doze/?seconds=0.5');
+	select undef, undef, undef, 0.05;
+	my $begun = Time::HiRes::time();
+	my @answers = map { call('GET', "/api/batch/echo/?t=$_", url => $two->{url}) } 1 .. 10;
+	$behind++ if Time::HiRes::time() - $begun > 0.3 || grep { $_->{status} != 200 } @answers;
+	raw_read($busy);
+	call('GET', '/api/batch/doze/?seconds=0', url => $two->{url}) for 1 .. 2; # it is quick again, and shares
+}
+is($behind, 0, 'nobody waits behind a read that takes long');
+is(shim_stop($two), 0, 'that server stops');
 
 sql("DELETE FROM rental.endpoint WHERE path LIKE '/api/batch/%'; DROP SCHEMA $schema CASCADE");
 is(shim_stop($server), 0, 'the server stops');
