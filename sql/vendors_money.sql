@@ -74,6 +74,7 @@ SELECT pg_temp.refused('DELETE FROM ledger_entries');
 SELECT pg_temp.refused('TRUNCATE ledger_entries');
 SELECT pg_temp.refused('DELETE FROM payments');
 SELECT pg_temp.refused('UPDATE payments SET amount = 1');
+SELECT pg_temp.refused('UPDATE payments SET status = ''failed'''); SELECT pg_temp.refused('UPDATE payments SET status = ''lost''');
 SELECT pg_temp.refused(format('INSERT INTO ledger_entries (vendor_id, posting_id, line, account, amount, currency, kind, created_at, payment_id) VALUES (%L, uuid7(), 1, ''cash'', 1, ''EUR'', ''charge'', now(), uuid7()); SET CONSTRAINTS ALL IMMEDIATE', :'v'));
 SET session_replication_role = replica;
 SELECT pg_temp.refused(format('INSERT INTO ledger_entries (vendor_id, posting_id, line, account, amount, currency, kind, created_at, payment_id) VALUES (%L, uuid7(), 1, ''cash'', 1, ''EUR'', ''charge'', now(), uuid7()); SET CONSTRAINTS ALL IMMEDIATE', :'v'));

@@ -31,7 +31,8 @@
 PLAN(
 	invoice_insert,
 	"INSERT INTO rental.invoices (id, vendor_id, order_id, kind, credits_id, status, currency, subtotal, tax, tax_included, total, "
-	"deposit, note, created_at, up_to) SELECT $1, o.vendor_id, o.id, 'invoice', $3, 'draft', o.currency, 0, 0, 0, 0, o.deposit, $4, $5, $6 "
+	"deposit, note, created_at, up_to, paid, credited, written_off) SELECT $1, o.vendor_id, o.id, 'invoice', $3, 'draft', o.currency, 0, 0, 0, 0, "
+	"o.deposit, $4, $5, $6, 0 * o.total, 0 * o.total, 0 * o.total "
 	"FROM rental.orders o WHERE o.id = $2",
 	UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID);
 PLAN(order_drafted,

@@ -122,5 +122,24 @@ for my $lost ('the session', 'the client')
 	is($again->{json}{status}, 'succeeded', 'it succeeded');
 	is(sql("SELECT count(*) || ' ' || sum(amount) FROM rental.payments WHERE order_id = '$order->{id}' AND kind = 'charge'"), '1 2.00', 'once');
 }
+# Dunning is in nobody's way: it passes over an invoice that somebody has, which has its turn in the next run
+expect(call('PUT', '/api/orders/billing-settings/', as => $vendor, body => { due_days => 0, dunning_days => [1] }), 200, 'what is due is due at once');
+my @invoices;
+for (1 .. 2)
+{
+	my $order = place($customer, $product);
+	expect(call('POST', "/api/orders/orders/$order->{id}/confirm/", as => $vendor), 200, 'an order is confirmed');
+	push @invoices, expect(call('POST', '/api/orders/invoices/', as => $vendor, body => { order_id => $order->{id} }), 201, 'and billed');
+}
+my $dun = "SET statement_timeout = '10s'; SET rental.clock = '" . sql("SELECT now() + interval '2 days'") . "'; SELECT string_agg(invoice_id::text, ' ') FROM rental.dunning_run('$invoices[0]{vendor_id}')";
+open my $holder, '|-', 'psql', '-XAtq' or die "psql: $!";
+$holder->autoflush(1);
+print $holder "SET application_name = 'holder'; BEGIN; SELECT FROM rental.invoices WHERE id = '$invoices[0]{id}' FOR UPDATE;\n";
+ok(wait_until(sub { sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holder' AND state = 'idle in transaction'") eq '1' }), 'somebody has the first one');
+is(sql($dun), $invoices[1]{id}, 'the second is dunned');
+print $holder "COMMIT;\n";
+close $holder;
+is(sql($dun), $invoices[0]{id}, 'and the first the next time');
+is(sql($dun), '', 'each once');
 is(sql('SELECT count(*) FROM rental.ledger_verify()'), 0, 'the books are still sound');
 done_testing();
