@@ -408,7 +408,7 @@ COMMENT ON FUNCTION order_return(uuid, timestamptz, order_return_request) IS
 CREATE FUNCTION order_extend(order_id uuid, end_at timestamptz DEFAULT NULL, items order_extend_request DEFAULT NULL) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_extend(uuid, timestamptz, order_extend_request) IS
-	'Items stay out longer, those named or all that are not back: all or none, if their stock is free. They are priced over the whole time anew. Where the vendor''s policy says so, or something is overdue, a customer''s wish is checked and kept as extension, and waits for the vendor; it takes no stock. The vendor grants it by leaving out end_at and items, or by any other extension. Errors: not_found, invalid_state, invalid_value, invalid_period, missing_field, invalid_field, unknown_field, insufficient_stock.';
+	'Items stay out longer, those named or all that are not back: all or none, if their stock is free. They are priced over the whole time anew. Where the vendor''s policy says so, or something is overdue, a customer''s wish is checked and kept as extension, and waits for the vendor; it takes no stock. The vendor grants it by leaving out end_at and items, or by any other extension. Errors: not_found, invalid_state, invalid_value, invalid_period, missing_field, invalid_field, unknown_field, insufficient_stock, conflict for a unit that is out of service then.';
 CREATE FUNCTION order_extension_drop(order_id uuid, reason text DEFAULT NULL) RETURNS order_view
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION order_extension_drop(uuid, text) IS

@@ -267,6 +267,7 @@ static void
 judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 {
 	StockClaim	*claim = arg;
+	TimestampTz	 now = rental_now();
 	TimestampTz	 at = Max(after->period.start, claim->since);
 	TimestampTz	 worst_at = at;
 	int32		 worst = PG_INT32_MAX;
@@ -295,7 +296,7 @@ judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 		if (at < claim->had.start)
 			next = Min(next, claim->had.start);
 		else if (had)
-			next = Min(next, claim->had.end);
+			next = Min(next, at < now ? Min(now, claim->had.end) : claim->had.end);
 
 		for (i = 0; i < 4; i++)
 		{
@@ -305,7 +306,8 @@ judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 			if (step + 1 < views[i]->count)
 				next = Min(next, views[i]->at[step + 1]);
 		}
-		if (value[1] < value[0] && value[2] < (had ? value[3] : -limit) && value[2] < worst)
+		/* what was taken and is over cannot be missing any more */
+		if (value[1] < value[0] && !(had && at < now) && value[2] < (had ? value[3] : -limit) && value[2] < worst)
 		{
 			worst = value[2];
 			worst_at = at;
