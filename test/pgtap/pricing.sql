@@ -172,6 +172,18 @@ SELECT is_empty('SELECT * FROM (SELECT n, h, unit_price, lag(unit_price) OVER (P
 SELECT is_empty('SELECT n, h FROM priced, LATERAL (SELECT sum(amount) AS s FROM unnest(lines) WHERE step IN (''base'', ''season'', ''minimum'', ''quantity'')) l WHERE s <> unit_price', 'lines sum to the price of a piece');
 SELECT is_empty('SELECT n, h FROM priced WHERE subtotal <> unit_price * quantity OR total <> subtotal - discount + tax OR unit_price < 0 OR scale(total) <> 2', 'and the rest to the total');
 
+-- coupons for a category, and for each customer once
+INSERT INTO categories (id, name, slug) VALUES ('00000000-0000-7000-d000-000000000001', 'Tents', 'pricing-tents'), ('00000000-0000-7000-d000-000000000002', 'Boats', 'pricing-boats');
+SELECT pg_temp.rate('{"amount": 10}') AS tent \gset
+UPDATE products SET category_id = '00000000-0000-7000-d000-000000000001' WHERE id = :'tent';
+INSERT INTO coupons (vendor_id, code, percent, category_ids, most_uses_each) VALUES ('00000000-0000-7000-9000-000000000001', 'TENTS', 50, '{00000000-0000-7000-d000-000000000001}', 1), ('00000000-0000-7000-9000-000000000001', 'BOATS', 50, '{00000000-0000-7000-d000-000000000002}', NULL);
+SELECT is((price(:'tent', '2026-06-01Z', '2026-06-02Z', 1, 'TENTS')).discount, 5.00, 'a coupon for a category');
+SELECT throws_ok(format('SELECT price(%L, %L, %L, 1, %L)', :'tent', '2026-06-01Z', '2026-06-02Z', 'BOATS'), 'RT422', 'the coupon is not for this', 'not for another');
+INSERT INTO users (id, email, password_hash, name, role) VALUES ('00000000-0000-7000-a000-000000000002', 'd@x.example', '!', 'D', 'customer');
+INSERT INTO coupon_uses (vendor_id, coupon_id, order_id, customer_id) SELECT vendor_id, id, uuid7(), '00000000-0000-7000-a000-000000000002' FROM coupons WHERE code = 'TENTS';
+SELECT throws_ok(format('SELECT price(%L, %L, %L, 1, %L, %L)', :'tent', '2026-06-01Z', '2026-06-02Z', 'TENTS', '00000000-0000-7000-a000-000000000002'), 'RT422', 'the coupon was used by this customer before', 'once for each customer');
+SELECT is((price(:'tent', '2026-06-01Z', '2026-06-02Z', 1, 'TENTS', '00000000-0000-7000-a000-000000000001')).discount, 5.75, 'others have their own');
+
 -- orders: their lines sum to them, in whatever order they are named; who gets the last cent does not depend on it, nor does a price change that nothing changed
 INSERT INTO locations (vendor_id, name) VALUES ('00000000-0000-7000-9000-000000000001', 'Main');
 UPDATE tax_rates SET is_default = true WHERE name = 'City';
