@@ -169,8 +169,8 @@ sql(q{PREPARE flaws AS SELECT string_agg(what, ', ') FROM (
 my %function = (close => 'order_close', pay => 'payment_record', change => 'order_item_change', remove => 'order_item_remove', add => 'order_item_add', charge => 'order_charge_add',
 	drop => 'order_extension_drop', swap => 'order_swap_unit', map { $_ => "order_$_" } qw(quote accept confirm reject cancel dispatch return extend));
 my %sensible = (draft => [qw(quote quote change remove add reject cancel)], quoted => [qw(accept accept accept cancel quote change add)],
-	pending => [qw(confirm confirm confirm reject cancel change remove add extend pay pay)], confirmed => [qw(dispatch dispatch dispatch change remove add cancel extend pay swap)],
-	active => [qw(return return return dispatch extend extend change add pay charge swap)], returned => [qw(close close pay charge)]);
+	pending => [qw(confirm confirm confirm reject cancel change remove add extend pay pay)], confirmed => [ ('dispatch') x 4, qw(change remove add cancel extend pay) ],
+	active => [ ('return') x 7, ('dispatch') x 3, qw(extend extend change add pay charge) ], returned => [qw(close close pay charge)]);
 my (%done, %refused, $what, $number);
 
 sub lines_make
@@ -224,7 +224,8 @@ sub step_make
 	my @orders = sort { $a->{n} <=> $b->{n} } values %{ $state->{orders} };
 	my $order = $of // one_of(@orders);
 	my $action = rand() < 0.12 ? one_of(sort grep { !/^(place|stock|swap)$/ } keys %Model::action) : one_of(@{ $sensible{ $order->{status} } });
-	$action = 'swap' if !$at_once && rand() < 0.2 && grep { $_->{product} eq 'S' && $_->{out} > $_->{back} } @{ $order->{lines} };
+	$action = 'swap' if !$at_once && rand() < 0.3 && grep { $_->{product} eq 'S' && $_->{out} > $_->{back} && $_->{end} > $clock } @{ $order->{lines} };
+	$action = 'return' if $action eq 'add' && @{ $order->{lines} } > 6;
 	$action = one_of(qw(extend drop)) if $order->{extension} && rand() < 0.4;
 	$action = one_of(qw(confirm cancel reject)) if $order->{status} eq 'pending' && Model::has_expired($order) && $action =~ /^(extend|change|add)$/;
 	my $step = { action => $action, order => $order->{id}, by => 'system', args => [], sql => '' };
@@ -240,7 +241,7 @@ sub step_make
 		$step->{args} = [ $line->{id}, $n ];
 		$step->{sql} = ', ' . item_sql(item_id => $line->{id}, quantity => $n);
 	}
-	elsif ($action eq 'return' && rand() < 0.7)
+	elsif ($action eq 'return' && rand() < 0.6)
 	{
 		my $left = $line->{out} - $line->{back};
 		my $n = $left > 0 && rand() < 0.9 ? 1 + int rand $left : $left + 1;
@@ -253,7 +254,9 @@ sub step_make
 			$condition = 'good' if $n > $left || grep { sum0(map { $_->[1] } @{ $state->{capacity}{$_} }) < ($_ eq 'S' ? 4 : 7) } @of;
 			if ($line->{product} eq 'S' && $condition eq 'lost')
 			{
-				my @out = split /\n/, sql("SELECT a.unit_id FROM rental.reservations r JOIN rental.unit_assignments a ON a.reservation_id = r.id WHERE r.order_item_id = '$line->{id}' AND r.state = 'out' ORDER BY 1 LIMIT 1");
+				# one that is out with somebody else by now cannot be lost
+				my @out = split /\n/, sql("SELECT a.unit_id FROM rental.reservations r JOIN rental.unit_assignments a ON a.reservation_id = r.id WHERE r.order_item_id = '$line->{id}' AND r.state = 'out'
+					AND NOT EXISTS (SELECT FROM rental.unit_assignments o JOIN rental.reservations x ON x.id = o.reservation_id WHERE o.unit_id = a.unit_id AND o.id <> a.id AND x.state = 'out' AND upper(o.blocked) > '${\at($clock)}') ORDER BY 1 LIMIT 1");
 				($n, $more{unit_ids}) = (1, \@out);
 				$condition = 'good' if $at_once || !@out || Model::free($state, 'S', $clock, Model::EVER) < 1;
 			}
