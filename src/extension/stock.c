@@ -439,14 +439,14 @@ is_endless(const Taking *taking)
  * that had ended.
  */
 static void
-taking_change(const Taking *old, const Taking *new, bool is_insert)
+taking_change(const Taking *old, const Taking *new, bool is_new_row)
 {
 	const Taking *live = new->quantity > 0 ? new : old;
 	StockClaim	  claim = {&live->key, &live->id, new->quantity, DT_NOBEGIN, DT_NOBEGIN, never};
 	StockShift	  shifts[2];
 	int			  n = 0;
 
-	if (is_insert)
+	if (is_new_row)
 	{
 		claim.made_at = new->created_at;
 		if (new->created_at < rental_now())

@@ -209,9 +209,10 @@ sub swap_make
 	my @own = split /\n/, sql("SELECT DISTINCT a.unit_id FROM rental.order_items i JOIN rental.reservations r ON r.order_item_id = i.id JOIN rental.unit_assignments a ON a.reservation_id = r.id WHERE i.order_id = '$order->{id}' AND r.state <> 'released' ORDER BY 1");
 	my ($from, $to) = (one_of(@own ? @own : @units), one_of(@units));
 	my $busy = sql("SELECT count(*) FILTER (WHERE EXISTS (SELECT FROM rental.unit_assignments o WHERE o.unit_id = '$to' AND upper(o.blocked) > CASE r.state WHEN 'out' THEN GREATEST(lower(a.blocked), LEAST(upper(a.blocked), '${\at($clock)}'::timestamptz)) ELSE lower(a.blocked) END AND lower(o.blocked) < upper(a.blocked))
-		OR (\$\$$from\$\$ = \$\$$to\$\$)), count(*) FROM rental.order_items i JOIN rental.reservations r ON r.order_item_id = i.id JOIN rental.unit_assignments a ON a.reservation_id = r.id AND a.unit_id = '$from' WHERE i.order_id = '$order->{id}' AND r.state <> 'released' AND upper(a.blocked) > '${\at($clock)}'");
-	my ($taken, $own) = split /\|/, $busy;
-	return unless $own;
+		OR (\$\$$from\$\$ = \$\$$to\$\$)), count(*) FILTER (WHERE upper(a.blocked) > '${\at($clock)}'), count(*) FROM rental.order_items i JOIN rental.reservations r ON r.order_item_id = i.id JOIN rental.unit_assignments a ON a.reservation_id = r.id AND a.unit_id = '$from' WHERE i.order_id = '$order->{id}' AND r.state <> 'released'");
+	my ($taken, $own, $all) = split /\|/, $busy;
+	# one that is overdue is to be extended first
+	return unless $own && $own == $all;
 	$step->{args} = [ $taken ? 'insufficient_stock' : 'ok' ];
 	$step->{sql} = ", '$from', '$to'";
 	return 1;
