@@ -115,7 +115,7 @@ money:
 property:
 	@PROPERTY_TRIALS=$${PROPERTY_TRIALS:-50000} SUITE=pgtap TESTS=test/pgtap/timeline.sql script/check
 model:
-	@MODEL_STEPS=$${MODEL_STEPS:-100000} MODEL_VERIFY=$${MODEL_VERIFY:-100} SUITE=model script/check
+	@MODEL_STEPS=$${MODEL_STEPS:-100000} MODEL_VERIFY=$${MODEL_VERIFY:-500} SUITE=model script/check
 
 bench:
 	@script/bench

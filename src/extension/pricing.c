@@ -464,6 +464,8 @@ compare_shares(const void *a, const void *b)
 	order = memcmp(&x->item->product->id, &y->item->product->id, UUID_LEN);
 	if (order == 0)
 		order = (x->item->period.start > y->item->period.start) - (x->item->period.start < y->item->period.start);
+	if (order == 0)
+		order = (x->item->period.end > y->item->period.end) - (x->item->period.end < y->item->period.end);
 	return order;
 }
 

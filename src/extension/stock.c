@@ -267,6 +267,7 @@ static void
 judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 {
 	StockClaim	*claim = arg;
+	TimestampTz	 now = rental_now();
 	TimestampTz	 at = Max(after->period.start, claim->since);
 	TimestampTz	 worst_at = at;
 	int32		 worst = PG_INT32_MAX;
@@ -295,7 +296,7 @@ judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 		if (at < claim->had.start)
 			next = Min(next, claim->had.start);
 		else if (had)
-			next = Min(next, claim->had.end);
+			next = Min(next, at < now ? Min(now, claim->had.end) : claim->had.end);
 
 		for (i = 0; i < 4; i++)
 		{
@@ -305,7 +306,8 @@ judge_claim(const StockPiece *before, const StockPiece *after, void *arg)
 			if (step + 1 < views[i]->count)
 				next = Min(next, views[i]->at[step + 1]);
 		}
-		if (value[1] < value[0] && value[2] < (had ? value[3] : -limit) && value[2] < worst)
+		/* what was taken and is over cannot be missing any more */
+		if (value[1] < value[0] && !(had && at < now) && value[2] < (had ? value[3] : -limit) && value[2] < worst)
 		{
 			worst = value[2];
 			worst_at = at;
@@ -437,14 +439,14 @@ is_endless(const Taking *taking)
  * that had ended.
  */
 static void
-taking_change(const Taking *old, const Taking *new, bool is_insert)
+taking_change(const Taking *old, const Taking *new, bool is_new_row)
 {
 	const Taking *live = new->quantity > 0 ? new : old;
 	StockClaim	  claim = {&live->key, &live->id, new->quantity, DT_NOBEGIN, DT_NOBEGIN, never};
 	StockShift	  shifts[2];
 	int			  n = 0;
 
-	if (is_insert)
+	if (is_new_row)
 	{
 		claim.made_at = new->created_at;
 		if (new->created_at < rental_now())

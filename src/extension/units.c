@@ -180,9 +180,9 @@ PLAN(assignments_extend,
 PLAN(
 	units_lost,
 	"SELECT a.unit_id FROM rental.reservations r JOIN rental.unit_assignments a ON a.reservation_id = r.id AND a.vendor_id = r.vendor_id "
-	"WHERE r.order_item_id = $1 AND r.product_id = $2 AND r.state = 'released' AND upper(a.blocked) <= $3 AND "
-	"(cardinality($4) = 0 OR a.unit_id = ANY ($4)) ORDER BY upper(a.blocked) DESC, a.id DESC LIMIT $5",
-	UUIDOID, UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID, INT4OID);
+	"WHERE r.order_item_id = $1 AND r.product_id = $2 AND r.state = 'released' AND upper(a.blocked) <= $3 "
+	"ORDER BY upper(a.blocked) DESC, a.id DESC LIMIT $4",
+	UUIDOID, UUIDOID, TIMESTAMPTZOID, INT4OID);
 PLAN(
 	lost_promised,
 	"DELETE FROM rental.unit_assignments a USING rental.reservations r WHERE a.unit_id = $1 AND r.id = a.reservation_id "
@@ -698,22 +698,24 @@ units_extend(NullableDatum reservation_id, NullableDatum vendor_id, NullableDatu
 
 /*
  * units_lose takes units that a line did not bring back out of service: those
- * named, or the last that were released. Who was to get them gets others.
+ * named, which the caller knows to be its own, or the last that were released. Who was to get them gets others.
  */
 void
 units_lose(Datum item_id, NullableDatum product_id, int quantity, TimestampTz at, const pg_uuid_t *units, int n)
 {
 	NullableDatum from = VALUE(TimestampTzGetDatum(at));
-	pg_uuid_t	 *lost;
-	int found = units_found(plan_run(&units_lost, VALUE(item_id), product_id, from, VALUE(uuid_array_datum(units, n)),
-									 VALUE(Int32GetDatum(quantity))),
-							&lost);
-	int i;
+	pg_uuid_t	 *last;
+	int			  i;
 
-	for (i = 0; i < found; i++)
+	if (n == 0)
 	{
-		plan_run(&lost_promised, VALUE(UUIDPGetDatum(&lost[i])), from);
-		plan_run(&unit_retire_plan, VALUE(UUIDPGetDatum(&lost[i])), from);
+		n = units_found(plan_run(&units_lost, VALUE(item_id), product_id, from, VALUE(Int32GetDatum(quantity))), &last);
+		units = last;
+	}
+	for (i = 0; i < n; i++)
+	{
+		plan_run(&lost_promised, VALUE(UUIDPGetDatum(&units[i])), from);
+		plan_run(&unit_retire_plan, VALUE(UUIDPGetDatum(&units[i])), from);
 	}
 }
 

@@ -78,6 +78,7 @@ my $settings = '/api/catalog/price-settings/';
 my @late = (
 	[ 'three hours are free, the fourth costs', { late_free => '3 hours', late_per_day => '100', late_per_hour => '10' }, at(-9, 14), '10.00' ],
 	[ '28 hours, 3 of them free', { late_free => '3 hours', late_per_day => '100', late_per_hour => '10' }, at(-8, 14), '110.00' ],
+	[ '28 hours, the free ones charged after all', { late_free => '3 hours', late_deducts_free => false, late_per_day => '100', late_per_hour => '10' }, at(-8, 14), '140.00' ],
 	[ '50 the first day, then 100', { late_steps => [ { days => 1, amount => '50' }, { days => 1, amount => '100' } ] }, at(-6), '250.00' ],
 	[ 'steps up to a cap', { late_steps => [ map { { days => $_->[0], amount => $_->[1] } } [ 2, '20' ], [ 3, '40' ], [ 1, '100' ] ], late_cap => '250' }, at(-3), '250.00' ]);
 for my $case (@late)
@@ -121,13 +122,27 @@ is_deeply([ problem_flaws(call('PUT', $policy, as => $vendor, body => { cancella
 expect(call('PUT', $policy, as => $vendor, body => { confirmation => 'auto', cancellation => [ { hours_before => 10000 % 8784, percent => 40 } ],
 	terms_version => '1', terms => 'Be careful.', delivers => true, delivery_fee => '9.90' }), 200, 'it is set');
 is_deeply([ problem_flaws(call('POST', $orders, as => $customer, body => order_body($product)), 422, 'rule_violated', 'terms') ], [], 'then the terms must be accepted');
-my $sent = expect(call('POST', $orders, as => $customer, body => { %{ order_body($product, start_at => at(90), end_at => at(91)) }, terms => { version => '1' },
+my $sent = expect(call('POST', $orders, as => $customer, body => { %{ order_body($product, start_at => at(90), end_at => at(91)) }, terms => { version => '1', signature => 'data:image/png;base64,AAAA' },
 	delivery => { method => 'delivery', address => { line1 => 'Here 1', city => 'There', country => 'DE' } } }), 201, 'and the order is');
 is_deeply([ @$sent{qw(status fee total expires_at)} ], [ 'confirmed', '9.90', '19.90', undef ], 'confirmed at once, with the fee');
 my $contract = expect(call('GET', "$orders$sent->{id}/contract/", as => $customer), 200, 'what was accepted is kept');
-is_deeply([ @$contract{qw(terms accepted_by client_address)} ], [ 'Be careful.', $customer->{user}{id}, '127.0.0.1' ], 'by whom, and from where');
+is_deeply([ @$contract{qw(terms terms_version accepted_by client_address signature)} ], [ 'Be careful.', '1', $customer->{user}{id}, '127.0.0.1', 'data:image/png;base64,AAAA' ], 'by whom, from where, and signed');
+is($contract->{accepted_at}, $sent->{created_at}, 'and when');
 is(call('GET', "$orders$sent->{id}/contract/", as => $other)->{status}, 404, 'and shown to nobody else');
 my $cancelled = expect(act($customer, $sent, 'cancel', { reason => 'rain' }), 200, 'who cancels');
 is_deeply([ @$cancelled{qw(status cancellation_fee balance refund_due)} ], [ 'cancelled', '11.94', '11.94', '0.00' ], 'owes what the policy says');
+
+
+# Payment first
+
+expect(call('PUT', $policy, as => $vendor, body => { confirmation => 'auto', payment => 'before_confirmation' }), 200, 'who orders pays first');
+my $unpaid = expect(call('POST', $orders, as => $customer, body => order_body($product, start_at => at(100), end_at => at(102))), 201, 'an order');
+is($unpaid->{status}, 'pending', 'waits');
+is_deeply([ problem_flaws(act($vendor, $unpaid, 'confirm'), 409, 'invalid_state') ], [], 'even for the vendor');
+for my $case ([ '19.99', 'pending' ], [ '0.01', 'confirmed' ])
+{
+	expect(call('POST', '/api/orders/payments/', as => $vendor, body => { order_id => $unpaid->{id}, amount => $case->[0] }), 201, "$case->[0] is paid");
+	is(expect(call('GET', "$orders$unpaid->{id}/", as => $customer), 200, 'then')->{status}, $case->[1], "it is $case->[1]");
+}
 
 done_testing();

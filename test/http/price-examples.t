@@ -102,4 +102,29 @@ cost([ total => '28.56', deposit => '12.00' ], 'a deposit of the items', $ten, d
 settings({ deposit => 'fixed' });
 cost([ deposit => '21.00' ], 'of each piece', { %$ten, deposit => '7' }, days(1), quantity => 3);
 
+# a rate of its own for a weekday: from Saturday to Monday
+
+expect(call('POST', '/api/catalog/price-rules/', as => $vendor{EUR}, body => { name => 'Sundays', kind => 'season', weekdays => [7], amount => '40', priority => 1 }), 201, 'Sundays cost more');
+cost([ unit_price => '52.00' ], 'a Saturday in June and a Sunday', $ten, '2030-06-08T10:00:00+02:00', '2030-06-10T10:00:00+02:00');
+
+# orders: the order of their lines does not matter, and to price again what did not change changes nothing
+
+my $customer = customer();
+my @lines = map { { product_id => $_->[0]{id}, quantity => $_->[1], start_at => at($_->[2]), end_at => at($_->[2] + $_->[3]) } }
+  [ $product{EUR}, 2, 10, 1 ], [ $product{EUR}, 1, 10, 2 ], map { [ product($vendor{EUR}, 20, day_rate => "$_.33"), $_, 10 + $_, 3 ] } 1 .. 4;
+settings({ deposit => 'percent_total', deposit_percent => 10, waiver_percent => 7.5 });
+expect(call('POST', '/api/catalog/coupons/', as => $vendor{EUR}, body => { code => 'ODD', amount => '7.77' }), 201, 'a coupon');
+sub draft { return expect(call('POST', '/api/orders/orders/', as => $customer, body => { items => [@_], draft => true, coupon => 'odd', damage_waiver => true }), 201, 'a draft') }
+sub amounts
+{
+	my ($order) = @_;
+	return [ @$order{qw(subtotal discount tax waiver deposit total)}, sort map { join ' ', @$_{qw(product_id quantity start_at end_at unit_price subtotal discount tax total)} } @{ $order->{items} } ];
+}
+my $first = draft(@lines);
+is_deeply(amounts(draft(reverse @lines)), amounts($first), 'the other way round it costs the same');
+is_deeply(amounts(expect(call('POST', "/api/orders/orders/$first->{id}/quote/", as => $vendor{EUR}, body => {}), 200, "offer $_")), amounts($first), 'and when it is priced again') for 1, 2;
+my $lines = 0;
+$lines += 100 * $_->{total} for @{ $first->{items} };
+is(sprintf('%.2f', $lines / 100 + $first->{waiver}), $first->{total}, 'its lines and the waiver sum to it');
+
 done_testing();

@@ -130,6 +130,12 @@ is(outcome([ race((raw_request('POST', "$orders$order->{id}/cancel/", as => $ven
 		409, 'invalid_state'),
 	'200:1 409:31', 'an order is either cancelled or sent out');
 
+# Coupons
+expect(call('POST', '/api/catalog/coupons/', as => $vendor, body => { code => 'LAST', percent => 50, most_uses => 1 }), 201, 'a coupon for one');
+my $plenty = product($vendor, CLIENTS);
+is(outcome([ order_all({ %{ order_body($plenty) }, coupon => 'LAST' }) ], 422, 'rule_violated'), '201:1 422:63', 'of all who want its last use one gets it');
+is(sql("SELECT uses || ' ' || (SELECT count(*) FROM rental.coupon_uses u WHERE u.coupon_id = c.id) FROM rental.coupons c WHERE code = 'LAST'"), '1 1', 'and it is used once');
+
 # Numbers
 my $counting = product($vendor, 32);
 my @placed = map { place($customers[ $_ % 8 ], $counting) } 1 .. 32;

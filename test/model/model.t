@@ -1,22 +1,28 @@
 #!/usr/bin/perl
-# The life of orders against a small model of it, at random: several connections place, offer, accept, confirm, cancel, hand
-# out, take back, extend, change and let expire; after every step the order, the stock and the money are what the model
-# says, the books agree by plain SQL, and the timelines agree with the books. Some steps are two at once on two
-# connections, of which the model takes either order.
+# The life of orders against a small model of it (Model.pm), at random: over several connections orders are placed, from the
+# cart, too, offered, accepted, paid, confirmed, cancelled, handed out, taken back, early, late, damaged or lost, extended, with the
+# vendor's leave or without, changed, charged, and expire, while the vendor changes its policy and its stock, also by force, and units are
+# exchanged. After every step the orders, their money and the stock are what the model says; the stock is counted by plain SQL, too.
+# Some steps are two or three at once, perhaps on one order, for which there must be an order in which the model takes them.
 #
-# MODEL_STEPS=2000   MODEL_SEED=1   MODEL_VERIFY=1: how often, in steps, the timelines are computed anew
+# MODEL_STEPS=2000   MODEL_SEED=1   MODEL_VERIFY=50: how often, in steps, everything there is is verified
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::Bin;
 use IPC::Open2;
-use List::Util qw(min max sum0);
+use List::Util qw(max min shuffle sum0);
+use Model;
 use POSIX ();
-use Storable 'dclone';
 use Test::More;
 
 my $steps = $ENV{MODEL_STEPS} || 2000;
 my $seed = $ENV{MODEL_SEED} || 1;
-my $verify = $ENV{MODEL_VERIFY} || 1;
+my $verify = $ENV{MODEL_VERIFY} || 50;
 srand($seed);
+*clock = \$Model::clock;
+our $clock = 1780304400;    # 2026-06-01 09:00 UTC
+my %product = %Model::product;
 
 # Connections
 
@@ -73,24 +79,32 @@ connection_open() for 1 .. 4;
 
 # The shop: two counted products, a kit of both, and units
 
-my $start = 1780304400;    # 2026-06-01 09:00 UTC
-my $clock = $start;
 sub at { return POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $_[0]) }
-my ($vendor, $customer) = map { sprintf '00000000-0000-7000-8000-0000000000%02x', $_ } 1, 2;
-my %product = (
-	P => { cents => 1000, value => 4000, parts => { P => 1 } },
-	Q => { cents => 750, value => 2000, parts => { Q => 1 } },
-	K => { cents => 2000, value => 9000, parts => { P => 1, Q => 2 } },
-	S => { cents => 1500, value => 30000, parts => { S => 1 } });
-my %capacity = (P => [ [ 0, 8 ] ], Q => [ [ 0, 10 ] ], S => [ [ 0, 4 ] ]);
+sub one_of { return $_[ int rand @_ ] }
+sub money { return Model::money($_[0]) }
+# in_time QUERY: as one message and one transaction, at the model's time
+sub in_time { my (@queries) = @_; return join ' \; ', 'BEGIN', "SET LOCAL rental.clock = '${\at($clock)}'", @queries, 'COMMIT' }
 
-sql("SET client_min_messages = warning; SET rental.clock = '${\at($clock)}'");
-sql(qq{
+my ($vendor, $customer) = map { sprintf '00000000-0000-7000-8000-0000000000%02x', $_ } 1, 2;
+my $state = Model::new_state();
+
+sub policy_sql
+{
+	my ($policy, $waiver) = ($state->{policy}, $state->{waiver});
+	return sprintf(q{SELECT rental.order_policy_set('%s', confirmation => '%s', payment => '%s', early_return => '%s', extension => '%s', delivers => true, delivery_fee => %s,
+		cancellation => '[{"hours_before": 48, "percent": 100}, {"hours_before": 24, "percent": 50}]') IS NULL;},
+		$vendor, $policy->{auto} ? 'auto' : 'manual', $policy->{pay} ? 'before_confirmation' : 'none', $policy->{prorate} ? 'prorate' : 'none', $policy->{ask} ? 'manual' : 'auto', money(Model::DELIVERY))
+	  . sprintf(q{SELECT rental.price_settings_set(vendor_id => '%s', deposit => 'percent_total', deposit_percent => 20, waiver_percent => %s, late_free => '2 hours', late_per_day => 5,
+		late_per_hour => 0.7, late_cap => 12) IS NULL;}, $vendor, $waiver / 10)
+	  . join(' ', map { "UPDATE rental.product_rates SET waiver_exempt = ${\($state->{exempt}{$_} ? 'true' : 'false')} WHERE product_id = '$product{$_}{id}';" } sort keys %product)
+	  . "UPDATE rental.coupons SET most_uses = $state->{most}{FEW} WHERE code = 'FEW'";
+}
+
+sql(qq{SET client_min_messages = warning; SET rental.clock = '${\at($clock)}';
 	INSERT INTO rental.users (id, email, password_hash, name, role) VALUES ('$customer', 'model\@example.com', '!', 'C', 'customer');
 	INSERT INTO rental.vendors (id, name, slug, hold_time) VALUES ('$vendor', 'V', 'v', '2 days');
 	INSERT INTO rental.locations (vendor_id, name) VALUES ('$vendor', 'Main');
-	SELECT rental.price_settings_set(vendor_id => '$vendor', late_free => '2 hours', late_per_day => 5, late_per_hour => 0.7, late_cap => 12) IS NULL;
-	SELECT rental.order_policy_set('$vendor', cancellation => '[{"hours_before": 48, "percent": 100}, {"hours_before": 24, "percent": 50}]') IS NULL;
+	SELECT rental.tax_rate_create('VAT', ${\Model::TAX}, vendor_id => '$vendor') IS NULL;
 	CREATE FUNCTION public.model_try(what text) RETURNS text LANGUAGE plpgsql AS \$\$
 	DECLARE answer text; code text;
 	BEGIN
@@ -104,300 +118,178 @@ for my $name (qw(P Q S K))
 {
 	my $p = $product{$name};
 	$p->{id} = sql(sprintf q{SELECT id FROM rental.product_create('%s', vendor_id => '%s', day_rate => %s, replacement_value => %s, tracking => '%s')},
-		$name, $vendor, $p->{cents} / 100, $p->{value} / 100, { K => 'kit', S => 'serialised' }->{$name} // 'bulk');
+		$name, $vendor, money($p->{cents}), money($p->{value}), { K => 'kit', S => 'serialised' }->{$name} // 'bulk');
 }
-sql("SELECT rental.stock_set('$product{$_}{id}', $capacity{$_}[0][1])") for qw(P Q);
-sql("SELECT rental.unit_create('$product{S}{id}', 'S$_')") for 1 .. $capacity{S}[0][1];
+my %quantity = map { $_ => $state->{capacity}{$_}[0][1] } qw(P Q);
+sql("SELECT rental.stock_set('$product{$_}{id}', $quantity{$_})") for qw(P Q);
+my $units = $state->{capacity}{S}[0][1];
+sql("SELECT rental.unit_create('$product{S}{id}', 'S$_')") for 1 .. $units;
 sql("SELECT rental.component_put('$product{K}{id}', '$product{$_}{id}', $product{K}{parts}{$_})") for qw(P Q);
-
-# The model: orders that live, by id, and the capacity of each product over time
-
-my %allowed = map { $_ => 1 } ('draft quoted', 'quoted draft', 'quoted pending', 'pending confirmed', 'draft rejected', 'pending rejected',
-	(map { "$_ cancelled" } qw(draft quoted pending confirmed)), 'quoted expired', 'pending expired', 'confirmed active', 'active returned', 'returned completed');
-my @states = qw(draft quoted pending confirmed active returned completed cancelled rejected expired);
-my $state = { orders => {}, capacity => \%capacity };
-
-sub is_live { return $_[0]{status} =~ /^(confirmed|active)$/ || ($_[0]{status} eq 'pending' && $_[0]{expires} > $clock) }
-sub line_left { return $_[0]{q} - $_[0]{back} }
-
-# taken STATE, PRODUCT: [start, end, pieces] of all that is promised.
-sub taken
+for my $code (sort keys %Model::coupon)
 {
-	my ($s, $name) = @_;
-	my @taken;
-	for my $order (grep { is_live($_) } values %{ $s->{orders} })
-	{
-		for my $line (@{ $order->{lines} })
-		{
-			my $n = line_left($line) * ($product{ $line->{product} }{parts}{$name} // 0);
-			push @taken, [ $line->{start}, $line->{end}, $n ] if $n > 0;
-		}
-	}
-	return \@taken;
+	my $coupon = $Model::coupon{$code};
+	sql("SELECT rental.coupon_create('$code', vendor_id => '$vendor', " . ($coupon->{percent} ? "percent => $coupon->{percent}" : "amount => ${\money($coupon->{amount})}") . ') IS NULL');
+}
+sql(policy_sql());
+
+# The books, by plain SQL: an order; what is free, at one time and at the worst of all; and whether sums are right
+
+sql(q{PREPARE order_text(uuid) AS SELECT o.status, o.waiver, o.deposit, o.total, o.charges, o.cancellation_fee, o.paid, v.balance,
+	(extract(epoch FROM (v.extension ->> 'end_at')::timestamptz)::bigint) || ' ' || (v.extension ->> 'difference'),
+	(SELECT string_agg(concat_ws(' ', p.name, i.quantity, i.dispatched, i.returned, i.damaged, i.lost, i.subtotal, i.discount, i.tax, i.total, extract(epoch FROM i.end_at)::bigint), ', ' ORDER BY i.id)
+	 FROM rental.order_items i JOIN rental.products p ON p.id = i.product_id WHERE i.order_id = o.id)
+	FROM rental.orders o JOIN rental.order_view v ON v.id = o.id WHERE o.id = $1});
+sql(q{PREPARE items(uuid) AS SELECT id FROM rental.order_items WHERE order_id = $1 ORDER BY id});
+sub books
+{
+	my ($name, $orders) = @_;
+	return qq{PREPARE $name(timestamptz, uuid[]) AS
+	WITH taken AS MATERIALIZED (SELECT r.product_id, r.quantity, r.blocked FROM rental.order_items i JOIN rental.reservations r ON r.order_item_id = i.id AND r.vendor_id = i.vendor_id
+		WHERE $orders AND r.state <> 'released' AND (r.state <> 'hold' OR r.expires_at > \$1)),
+	capacity AS MATERIALIZED (SELECT product_id, sum(quantity) FILTER (WHERE period \@> \$1) AS quantity FROM rental.stock_capacity GROUP BY 1)
+	SELECT (SELECT string_agg((SELECT min(c.quantity - COALESCE((SELECT sum(t.quantity) FROM taken t WHERE t.product_id = p.id AND t.blocked \@> at), 0))
+			FROM (SELECT \$1 AS at UNION SELECT lower(t.blocked) FROM taken t WHERE t.product_id = p.id AND lower(t.blocked) > \$1) points)::text, ' ' ORDER BY p.name)
+		FROM rental.products p JOIN capacity c ON c.product_id = p.id WHERE p.tracking <> 'kit'),
+	(SELECT string_agg('sums of ' || o.number, ', ') FROM rental.orders o, LATERAL (SELECT o.id AS order_id) i WHERE $orders AND
+		(o.total <> (SELECT sum(total) FROM rental.order_items x WHERE x.order_id = o.id) + o.fee + o.waiver OR o.charges <> (SELECT COALESCE(sum(amount), 0) FROM rental.order_charges x WHERE x.order_id = o.id)
+		OR o.paid <> (SELECT COALESCE(sum(amount), 0) FROM rental.payments x WHERE x.order_id = o.id)))};
+}
+sql(books('books', 'i.order_id = ANY ($2)'));
+sql(books('all_books', '$2 IS NULL'));
+sql(q{PREPARE flaws AS SELECT string_agg(what, ', ') FROM (
+	SELECT problem FROM rental.stock_verify()
+	UNION ALL SELECT 'two at once of unit ' || a.unit_id FROM rental.unit_assignments a JOIN rental.unit_assignments b ON b.unit_id = a.unit_id AND b.id > a.id AND b.blocked && a.blocked
+	UNION ALL SELECT 'stock taken by ' || o.number FROM rental.orders o JOIN rental.order_items i ON i.order_id = o.id JOIN rental.reservations r ON r.order_item_id = i.id
+		WHERE o.status NOT IN ('pending', 'confirmed', 'active') AND r.state <> 'released'
+	UNION ALL SELECT 'uses of ' || c.code FROM rental.coupons c WHERE c.uses <> (SELECT count(*) FROM rental.coupon_uses u WHERE u.coupon_id = c.id)
+	UNION ALL SELECT 'no history of ' || o.number FROM rental.orders o WHERE NOT EXISTS (SELECT FROM rental.order_events e WHERE e.order_id = o.id)) w (what)});
+
+# Steps
+
+my %function = (close => 'order_close', pay => 'payment_record', change => 'order_item_change', remove => 'order_item_remove', add => 'order_item_add', charge => 'order_charge_add',
+	drop => 'order_extension_drop', swap => 'order_swap_unit', map { $_ => "order_$_" } qw(quote accept confirm reject cancel dispatch return extend));
+my %sensible = (draft => [qw(quote quote change remove add reject cancel)], quoted => [qw(accept accept accept cancel quote change add)],
+	pending => [qw(confirm confirm confirm reject cancel change remove add extend pay pay)], confirmed => [ ('dispatch') x 4, qw(change remove add cancel extend pay) ],
+	active => [ ('return') x 7, ('dispatch') x 3, qw(extend extend change add pay charge) ], returned => [qw(close close pay charge)]);
+my (%done, %refused, $what, $number);
+
+sub lines_make
+{
+	my ($most) = @_;
+	return map {
+		my $from = (int($clock / 3600) + 1 + int rand 72) * 3600;
+		{ product => one_of(qw(P P Q K S)), q => 1 + int rand 3, start => $from, end => $from + Model::DAY * (1 + int rand 4), map { $_ => 0 } qw(out back damaged lost subtotal discount) }
+	} 1 .. 1 + int rand $most;
 }
 
-# free STATE, PRODUCT, FROM, TO: the least that is free in that time.
-sub free
+sub items_sql { return '[' . join(',', map { sprintf '{"product_id":"%s","quantity":%d,"start_at":"%s","end_at":"%s"}', $product{ $_->{product} }{id}, $_->{q}, at($_->{start}), at($_->{end}) } @_) . ']' }
+sub item_sql { my (%item) = @_; return "items => '[{" . join(',', map { "\"$_\":" . (ref $item{$_} ? '["' . join('","', @{ $item{$_} }) . '"]' : "\"$item{$_}\"") =~ s/^"(\d+)"$/$1/r } sort keys %item) . "}]'" }
+
+# place_make: an order, a draft, or what is in a cart.
+sub place_make
 {
-	my ($s, $name, $from, $to) = @_;
-	my $taken = taken($s, $name);
-	my @changes = @{ $s->{capacity}{$name} };
-	my @points = grep { $_ >= $from && $_ < $to } $from, (map { ($_->[0], $_->[1]) } @$taken), (map { $_->[0] } @changes);
-	return min(map {
-			my $t = $_;
-			sum0(map { $_->[0] <= $t ? $_->[1] : 0 } @changes) - sum0(map { $_->[0] <= $t && $t < $_->[1] ? $_->[2] : 0 } @$taken)
-	} @points);
+	my ($no_cart) = @_;
+	my $draft = rand() < 0.3;
+	my @lines = lines_make(3);
+	my $new = { n => $number, status => $draft ? 'draft' : 'pending', was => $draft ? 'draft' : 'pending', expires => $clock + Model::HOLD, lines => \@lines, charges => 0, fee => 0, paid => 0,
+		delivery => rand() < 0.2 ? Model::DELIVERY : 0, waiver_percent => rand() < 0.4 ? $state->{waiver} : 0, coupon => rand() < 0.4 ? one_of(sort keys %Model::coupon) : undef };
+	my @more = ($new->{coupon} ? "coupon => '$new->{coupon}'" : (), $new->{waiver_percent} ? 'damage_waiver => true' : ());
+	my $step = { action => 'place', order => 'new' . ++$done{tried}, by => 'customer', new => $new, cart => !$draft && !$no_cart && rand() < 0.4 };
+	push @more, q{delivery => '{"method":"delivery","address":{"line1":"1 Road","city":"Town","country":"DE"}}'} if $new->{delivery};
+	$step->{sql} = $step->{cart} ? 'SELECT o.id FROM rental.cart_checkout(' . join(', ', @more) . ') c, unnest(c.orders) o'
+	  : 'SELECT id FROM rental.order_place(' . join(', ', "'" . items_sql(@lines) . "'", @more, $draft ? 'draft => true' : ()) . ')';
+	return $step;
 }
 
-# fits STATE, LINES: whether what is promised can be served during all those lines.
-sub fits
+# swap_make ORDER, STEP: a unit of the order for another; what comes of it is foreseen from the assignments as they are.
+sub swap_make
 {
-	my ($s, @lines) = @_;
-	for my $line (@lines)
-	{
-		for my $name (keys %{ $product{ $line->{product} }{parts} })
-		{
-			return 0 if free($s, $name, $line->{start}, $line->{end}) < 0;
-		}
-	}
+	my ($order, $step) = @_;
+	my @units = split /\n/, sql("SELECT id FROM rental.units WHERE product_id = '$product{S}{id}' AND in_service \@> '${\at($clock)}'::timestamptz ORDER BY id");
+	my @own = split /\n/, sql("SELECT DISTINCT a.unit_id FROM rental.order_items i JOIN rental.reservations r ON r.order_item_id = i.id JOIN rental.unit_assignments a ON a.reservation_id = r.id WHERE i.order_id = '$order->{id}' AND r.state <> 'released' ORDER BY 1");
+	my ($from, $to) = (one_of(@own ? @own : @units), one_of(@units));
+	my $busy = sql("SELECT count(*) FILTER (WHERE EXISTS (SELECT FROM rental.unit_assignments o WHERE o.unit_id = '$to' AND upper(o.blocked) > CASE r.state WHEN 'out' THEN GREATEST(lower(a.blocked), LEAST(upper(a.blocked), '${\at($clock)}'::timestamptz)) ELSE lower(a.blocked) END AND lower(o.blocked) < upper(a.blocked))
+		OR (\$\$$from\$\$ = \$\$$to\$\$)), count(*) FILTER (WHERE upper(a.blocked) > '${\at($clock)}'), count(*) FROM rental.order_items i JOIN rental.reservations r ON r.order_item_id = i.id JOIN rental.unit_assignments a ON a.reservation_id = r.id AND a.unit_id = '$from' WHERE i.order_id = '$order->{id}' AND r.state <> 'released'");
+	my ($taken, $own, $all) = split /\|/, $busy;
+	# one that is overdue is to be extended first
+	return unless $own && $own == $all;
+	$step->{args} = [ $taken ? 'insufficient_stock' : 'ok' ];
+	$step->{sql} = ", '$from', '$to'";
 	return 1;
-}
-
-sub price
-{
-	my ($line) = @_;
-	my $days = POSIX::ceil(($line->{end} - $line->{start}) / 86400);
-	$line->{total} = $product{ $line->{product} }{cents} * max($days, 1) * $line->{q};
-	return $line;
-}
-
-# late_fee LINE: what a piece costs in cents that comes back now.
-sub late_fee
-{
-	my ($line) = @_;
-	my $late = $clock - $line->{end} - 2 * 3600;
-	return 0 if $late <= 0;
-	return min(1200, 500 * int($late / 86400) + min(500, 70 * POSIX::ceil($late % 86400 / 3600)));
-}
-
-sub total { return sum0(map { $_->{total} } @{ $_[0]{lines} }) }
-sub has_units { return scalar grep { $_->{product} eq 'S' } @{ $_[0]{lines} } }
-
-# settle ORDER: what follows from its items.
-sub settle
-{
-	my ($order) = @_;
-	$order->{status} = 'active' if $order->{status} eq 'confirmed' && grep { $_->{out} > 0 } @{ $order->{lines} };
-	$order->{status} = 'returned' if $order->{status} eq 'active' && !grep { $_->{back} < $_->{q} } @{ $order->{lines} };
-	return;
-}
-
-# A step: what is asked of the database, and what the model makes of it. Its model function changes the state and
-# returns ok or the code of the error; one that is refused changes nothing, so it works on a copy.
-sub in_state
-{
-	my ($order, @states) = @_;
-	return scalar grep { $order->{status} eq $_ } @states;
-}
-
-my %model = (
-	quote => sub {
-		my ($s, $order) = @_;
-		return 'invalid_state' unless in_state($order, qw(draft quoted));
-		price($_) for @{ $order->{lines} };
-		@$order{qw(status expires)} = ('quoted', $clock + 14 * 86400);
-		return 'ok';
-	},
-	accept => sub {
-		my ($s, $order) = @_;
-		return 'invalid_state' unless in_state($order, 'quoted') && $order->{expires} > $clock;
-		@$order{qw(status expires)} = ('pending', $clock + 2 * 86400);
-		return fits($s, @{ $order->{lines} }) ? 'ok' : 'insufficient_stock';
-	},
-	confirm => sub {
-		my ($s, $order) = @_;
-		return 'invalid_state' unless in_state($order, 'pending');
-		$order->{status} = 'confirmed';
-		return fits($s, @{ $order->{lines} }) ? 'ok' : 'insufficient_stock';
-	},
-	reject => sub {
-		my ($s, $order) = @_;
-		return 'invalid_state' unless in_state($order, qw(draft pending));
-		$order->{status} = 'rejected';
-		return 'ok';
-	},
-	cancel => sub {
-		my ($s, $order) = @_;
-		return 'invalid_state' unless in_state($order, qw(draft quoted pending confirmed));
-		my $hours = (min(map { $_->{start} } @{ $order->{lines} }) - $clock) / 3600;
-		$order->{fee} = total($order) - POSIX::floor(total($order) * ($hours >= 48 ? 100 : $hours >= 24 ? 50 : 0) / 100 + 0.5) if $order->{status} eq 'confirmed';
-		$order->{status} = 'cancelled';
-		return 'ok';
-	},
-	dispatch => sub {
-		my ($s, $order, @moves) = @_;
-		return 'invalid_state' unless in_state($order, qw(confirmed active));
-		@moves = map { [ $_, $_->{q} - $_->{out} ] } grep { $_->{q} > $_->{out} } @{ $order->{lines} } unless @moves;
-		return 'invalid_state' unless @moves;
-		for my $move (@moves)
-		{
-			my ($line) = grep { $_->{id} eq $move->[0]{id} } @{ $order->{lines} };
-			return 'invalid_value' if $move->[1] > $line->{q} - $line->{out};
-			$line->{out} += $move->[1];
-		}
-		settle($order);
-		return 'ok';
-	},
-	return => sub {
-		my ($s, $order, @moves) = @_;
-		return 'invalid_state' unless in_state($order, 'active');
-		@moves = map { [ $_, $_->{out} - $_->{back}, 'good', 0 ] } grep { $_->{out} > $_->{back} } @{ $order->{lines} } unless @moves;
-		return 'invalid_state' unless @moves;
-		for my $move (@moves)
-		{
-			my ($line) = grep { $_->{id} eq $move->[0]{id} } @{ $order->{lines} };
-			my ($n, $condition, $charge) = @$move[ 1 .. 3 ];
-			return 'invalid_value' if $n > $line->{out} - $line->{back};
-			$line->{back} += $n;
-			$line->{ $condition eq 'lost' ? 'lost' : 'damaged' } += $n if $condition ne 'good';
-			$order->{charges} += $condition eq 'lost' ? $product{ $line->{product} }{value} * $n : $charge + late_fee($line) * $n;
-			push @{ $s->{capacity}{ $line->{product} } }, [ $clock, -$n ] if $condition eq 'lost';
-		}
-		settle($order);
-		return 'ok';
-	},
-	close => sub {
-		my ($s, $order) = @_;
-		return 'invalid_state' unless in_state($order, 'returned');
-		$order->{status} = 'completed';
-		return 'ok';
-	},
-	extend => sub {
-		my ($s, $order, $end) = @_;
-		return 'invalid_state' unless in_state($order, qw(pending confirmed active));
-		my @longer = grep { line_left($_) > 0 } @{ $order->{lines} };
-		return 'invalid_state' unless @longer;
-		return 'invalid_value' if grep { $end <= $_->{end} } @longer;
-		my @split;
-		for my $line (@longer)
-		{
-			if ($line->{back} > 0)
-			{
-				push @split, { %$line, id => undef, q => $line->{back}, out => $line->{back}, total => $line->{total} / $line->{q} * $line->{back} };
-				@$line{qw(q out back damaged lost)} = (line_left($line), $line->{out} - $line->{back}, 0, 0, 0);
-			}
-			$line->{end} = $end;
-			price($line);
-		}
-		my $ok = fits($s, @longer);
-		push @{ $order->{lines} }, @split;
-		return $ok ? 'ok' : 'insufficient_stock';
-	},
-	change => sub {
-		my ($s, $order, $id, $n) = @_;
-		return 'invalid_state' unless in_state($order, qw(draft quoted pending confirmed active));
-		my ($line) = grep { $_->{id} eq $id } @{ $order->{lines} };
-		return 'invalid_state' if $line->{out} > 0 && $n > $line->{q};
-		return 'invalid_value' if $n < max($line->{out}, 1);
-		my $more = $n > $line->{q};
-		$line->{q} = $n;
-		price($line);
-		$order->{status} = 'draft' if $order->{status} eq 'quoted';
-		settle($order);
-		return !$more || fits($s, $line) ? 'ok' : 'insufficient_stock' if is_live($order);
-		return 'ok';
-	},
-	remove => sub {
-		my ($s, $order, $id) = @_;
-		return 'invalid_state' unless in_state($order, qw(draft quoted pending confirmed active));
-		my ($line) = grep { $_->{id} eq $id } @{ $order->{lines} };
-		return 'invalid_state' if $line->{out} > 0 || @{ $order->{lines} } == 1;
-		@{ $order->{lines} } = grep { $_ != $line } @{ $order->{lines} };
-		$order->{status} = 'draft' if $order->{status} eq 'quoted';
-		settle($order);
-		return 'ok';
-	},
-	pay => sub {
-		my ($s, $order, $amount) = @_;
-		return 'invalid_state' if in_state($order, qw(cancelled rejected expired));
-		$order->{paid} += $amount;
-		return 'ok';
-	},
-);
-my %function = (close => 'order_close', pay => 'payment_record', change => 'order_item_change', remove => 'order_item_remove',
-	map { $_ => "order_$_" } qw(quote accept confirm reject cancel dispatch return extend));
-
-# apply STATE, STEP: the state after a step of one order, and its outcome.
-sub apply
-{
-	my ($s, $step) = @_;
-	my $next = dclone($s);
-	my $outcome = $model{ $step->{action} }->($next, $next->{orders}{ $step->{order} }, @{ $step->{args} // [] });
-	return ($outcome, $outcome eq 'ok' ? $next : $s);
-}
-
-sub money { return sprintf '%d.%02d', POSIX::floor($_[0] / 100), $_[0] % 100 }
-sub one_of { return $_[ int rand @_ ] }
-
-sub items_json
-{
-	return '[' . join(',', map {
-			my ($line, $n, $condition, $charge) = @$_;
-			sprintf '{"item_id":"%s","quantity":%d%s%s}', $line->{id}, $n, defined $condition ? ",\"condition\":\"$condition\"" : '',
-			  $condition && $condition eq 'damaged' ? sprintf(',"charge":"%s"', money($charge)) : ''
-	} @_) . ']';
 }
 
 # step_make: a step at random, mostly one that makes sense.
 sub step_make
 {
-	my ($pair) = @_;
+	my ($at_once, $of) = @_;
 	my @orders = sort { $a->{n} <=> $b->{n} } values %{ $state->{orders} };
-	my $order = one_of(@orders) or return;
-	my %sensible = (draft => [qw(quote quote change remove reject cancel)], quoted => [qw(accept accept accept cancel quote change)],
-		pending => [qw(confirm confirm confirm reject cancel change remove extend pay)], confirmed => [qw(dispatch dispatch dispatch change remove cancel extend pay)],
-		active => [qw(return return return dispatch extend change pay)], returned => [qw(close close pay)]);
-	my $action = rand() < 0.15 ? one_of(sort keys %model) : one_of(@{ $sensible{ $order->{status} } });
-	my $expired = $order->{status} eq 'pending' && $order->{expires} <= $clock;
-	$action = one_of(qw(confirm cancel reject)) if $expired && $action =~ /^(extend|change|remove)$/;
-	$action = 'confirm' if $pair && $action =~ /^(extend|change|remove|pay)$/;
-	my $step = { action => $action, order => $order->{id}, args => [], sql => '' };
+	my $order = $of // one_of(@orders);
+	my $action = rand() < 0.12 ? one_of(sort grep { !/^(place|stock|swap)$/ } keys %Model::action) : one_of(@{ $sensible{ $order->{status} } });
+	$action = 'swap' if !$at_once && rand() < 0.3 && grep { $_->{product} eq 'S' && $_->{out} > $_->{back} && $_->{end} > $clock } @{ $order->{lines} };
+	$action = 'return' if $action eq 'add' && @{ $order->{lines} } > 6;
+	$action = one_of(qw(extend drop)) if $order->{extension} && rand() < 0.4;
+	$action = one_of(qw(confirm cancel reject)) if $order->{status} eq 'pending' && Model::has_expired($order) && $action =~ /^(extend|change|add)$/;
+	my $step = { action => $action, order => $order->{id}, by => 'system', args => [], sql => '' };
 	my $line = one_of(@{ $order->{lines} });
-	if ($action eq 'dispatch' && !$pair && rand() < 0.6)
+	if ($action =~ /^(cancel|accept|drop)$/)
+	{
+		$step->{by} = one_of(qw(system customer));
+	}
+	elsif ($action eq 'dispatch' && rand() < 0.6)
 	{
 		my $left = $line->{q} - $line->{out};
 		my $n = $left > 0 && rand() < 0.9 ? 1 + int rand $left : $left + 1;
-		$step->{args} = [ [ $line, $n ] ];
-		$step->{sql} = ", items => '" . items_json([ $line, $n ]) . "'";
+		$step->{args} = [ $line->{id}, $n ];
+		$step->{sql} = ', ' . item_sql(item_id => $line->{id}, quantity => $n);
 	}
-	elsif ($action eq 'return' && !$pair && rand() < 0.7)
+	elsif ($action eq 'return' && rand() < 0.6)
 	{
 		my $left = $line->{out} - $line->{back};
 		my $n = $left > 0 && rand() < 0.9 ? 1 + int rand $left : $left + 1;
-		my $condition = one_of(qw(good good good damaged lost));
-		# what is lost must not be promised to others, of which the model knows nothing; and the shop must not run dry
+		my $condition = one_of(qw(good good good damaged damaged lost));
+		my %more;
 		if ($condition eq 'lost')
 		{
-			my $name = $line->{product};
-			$condition = 'good' if !$capacity{$name} || $name eq 'S' || sum0(map { $_->[1] } @{ $state->{capacity}{$name} }) - $n < 4
-			  || free($state, $name, $clock, 9e9) < $n;
+			# the shop must not run dry; and which units others were to get the model does not know
+			my @of = keys %{ $product{ $line->{product} }{parts} };
+			$condition = 'good' if $n > $left || grep { sum0(map { $_->[1] } @{ $state->{capacity}{$_} }) < ($_ eq 'S' ? 4 : 7) } @of;
+			if ($line->{product} eq 'S' && $condition eq 'lost')
+			{
+				# one that is out with somebody else by now cannot be lost
+				my @out = split /\n/, sql("SELECT a.unit_id FROM rental.reservations r JOIN rental.unit_assignments a ON a.reservation_id = r.id WHERE r.order_item_id = '$line->{id}' AND r.state = 'out'
+					AND NOT EXISTS (SELECT FROM rental.unit_assignments o JOIN rental.reservations x ON x.id = o.reservation_id WHERE o.unit_id = a.unit_id AND o.id <> a.id AND x.state = 'out' AND upper(o.blocked) > '${\at($clock)}') ORDER BY 1 LIMIT 1");
+				($n, $more{unit_ids}) = (1, \@out);
+				$condition = 'good' if $at_once || !@out || Model::free($state, 'S', $clock, Model::EVER) < 1;
+			}
+			delete $more{unit_ids} if $condition eq 'good';
 		}
-		my $move = [ $line, $n, $condition, $condition eq 'damaged' ? 100 + int rand 400 : 0 ];
-		$step->{args} = [$move];
-		$step->{sql} = ", items => '" . items_json($move) . "'";
+		my $charge = $condition eq 'damaged' && rand() < 0.7 ? 100 + int rand 400 : undef;
+		$more{charge} = money($charge) if $charge;
+		$more{condition} = $condition unless $condition eq 'good';
+		$step->{args} = [ $line->{id}, $n, $condition, $charge ];
+		$step->{sql} = ', ' . item_sql(item_id => $line->{id}, quantity => $n, %more);
 	}
 	elsif ($action eq 'extend')
 	{
-		my $end = max(map { $_->{end} } @{ $order->{lines} }) + 86400 * (1 + int rand 3);
-		$end -= 5 * 86400 if rand() < 0.1;
-		$step->{args} = [$end];
-		$step->{sql} = ", '${\at($end)}'";
+		my $end = max(map { $_->{end} } @{ $order->{lines} }) + Model::DAY * (1 + int rand 3);
+		$end -= 5 * Model::DAY if rand() < 0.1;
+		$step->{by} = one_of(qw(system customer)) unless $order->{extension};
+		my $grants = $step->{by} eq 'system' && rand() < ($order->{extension} ? 0.8 : 0.1);
+		$step->{args} = [ $grants ? undef : $end ];
+		$step->{sql} = ", '${\at($end)}'" unless $grants;
+	}
+	elsif ($action eq 'add')
+	{
+		my ($new) = lines_make(1);
+		$step->{args} = [$new];
+		$step->{sql} = ", '$product{ $new->{product} }{id}', $new->{q}, '${\at($new->{start})}', '${\at($new->{end})}'";
 	}
 	elsif ($action eq 'change')
 	{
 		my $n = int rand 6;
-		$step->{args} = [ $line->{id}, $n ];
-		$step->{sql} = ", '$line->{id}', $n";
+		my $end = rand() < 0.3 ? max($line->{start} + Model::DAY, $line->{end} + Model::DAY * (int(rand 4) - 1)) : undef;
+		$step->{args} = [ $line->{id}, $n, $end ];
+		$step->{sql} = ", '$line->{id}', $n" . (defined $end ? ", end_at => '${\at($end)}'" : '');
 	}
 	elsif ($action eq 'remove')
 	{
@@ -406,229 +298,298 @@ sub step_make
 	}
 	elsif ($action eq 'pay')
 	{
-		my $amount = int rand 10000;
+		my $owed = Model::total($order) - $order->{paid};
+		my $amount = $owed > 0 && rand() < 0.6 ? $owed : 1 + int rand 10000;
 		$step->{args} = [$amount];
 		$step->{sql} = ", ${\money($amount)}";
 	}
+	elsif ($action eq 'charge')
+	{
+		my $amount = 1 + int rand 2000;
+		$step->{args} = [$amount];
+		$step->{sql} = ", ${\money($amount)}, 'cleaning'";
+	}
+	elsif ($action eq 'swap')
+	{
+		return step_make($at_once, $of) if $at_once || !swap_make($order, $step);
+	}
+	$step->{sql} = "SELECT id FROM rental.$function{$action}('$order->{id}'$step->{sql})";
 	return $step;
+}
+
+# stock_make: pieces more or fewer, by force perhaps, when who was promised them stays with the promise.
+sub stock_make
+{
+	my $name = one_of(qw(P Q));
+	my $is = sum0(map { $_->[1] } @{ $state->{capacity}{$name} });
+	my $more = $is < 7 ? 1 + int rand 3 : $is > 12 ? -1 - int rand 3 : one_of(-2, -1, 1, 2);
+	my $force = rand() < 0.3;
+	$more = max($more, -$quantity{$name});
+	return { action => 'stock', by => 'system', args => [ $name, $more, $force ], product => $name, more => $more,
+		sql => "SELECT quantity FROM rental.stock_set('$product{$name}{id}', ${\($quantity{$name} + $more)}, force => ${\($force ? 'true' : 'false')})" };
 }
 
 sub step_sql
 {
 	my ($step) = @_;
-	my $as = $step->{action} eq 'cancel' ? "SELECT rental.act_as('$customer', 'customer');" : '';
-	my $what = "SELECT id FROM rental.$function{$step->{action}}('$step->{order}'$step->{sql})";
-	$what =~ s/'/''/g;
-	return "BEGIN; SET LOCAL rental.clock = '${\at($clock)}'; $as SELECT public.model_try('$what'); COMMIT";
+	return in_time($step->{by} eq 'customer' ? "SELECT rental.act_as('$customer', 'customer')" : (), "SELECT public.model_try(\$q\$$step->{sql}\$q\$)");
 }
+sub step_text { my ($step) = @_; my $order = $state->{orders}{ $step->{order} // '' }; return "$step->{by} " . ($order ? "on $order->{status}" : '') . ": $step->{sql}" }
 
 # What stays of an answer: ok or the code.
 sub outcome { my ($text) = @_; $text =~ s/^\s+//; return $text =~ /^ok/ ? 'ok' : $text }
-
-# The books, by plain SQL
-
-my $order_query = q{SELECT o.status, o.total, o.charges, o.cancellation_fee, o.paid, v.balance, (SELECT string_agg(concat_ws(' ', p.name, i.quantity, i.dispatched,
-	i.returned, i.damaged, i.lost, i.total, extract(epoch FROM i.end_at)::bigint), ', ' ORDER BY i.id) FROM rental.order_items i JOIN rental.products p ON p.id = i.product_id WHERE i.order_id = o.id)
-	FROM rental.orders o JOIN rental.order_view v ON v.id = o.id WHERE o.id = '%s'};
-my $books = q{
-	SELECT string_agg(what, '; ') FROM (
-		SELECT 'sums of ' || o.number AS what FROM rental.orders o WHERE o.updated_at >= '%1$s'
-			AND (o.total <> (SELECT sum(total) FROM rental.order_items WHERE order_id = o.id) + o.fee OR o.charges <> (SELECT COALESCE(sum(amount), 0) FROM rental.order_charges WHERE order_id = o.id)
-				OR o.paid <> (SELECT COALESCE(sum(amount), 0) FROM rental.payments WHERE order_id = o.id))
-		UNION ALL
-		SELECT 'overbooked ' || p.name FROM rental.reservations r JOIN rental.products p ON p.id = r.product_id
-		WHERE r.state IN ('hold', 'firm', 'out') AND (r.state <> 'hold' OR r.expires_at > '%1$s') AND upper(r.blocked) > '%1$s' AND (
-			SELECT sum(x.quantity) FROM rental.reservations x WHERE x.product_id = r.product_id AND x.state IN ('hold', 'firm', 'out') AND (x.state <> 'hold' OR x.expires_at > '%1$s')
-				AND x.blocked @> lower(r.blocked)) > (SELECT sum(c.quantity) FROM rental.stock_capacity c WHERE c.product_id = r.product_id AND c.period @> lower(r.blocked))
-		UNION ALL
-		SELECT 'two at once of unit ' || a.unit_id FROM rental.unit_assignments a JOIN rental.unit_assignments b ON b.unit_id = a.unit_id AND b.id > a.id AND b.blocked && a.blocked
-	) w};
-
-sub order_text
-{
-	my ($order) = @_;
-	my $due = in_state($order, qw(cancelled rejected expired)) ? $order->{fee} : total($order) + $order->{charges};
-	my $balance = $due - $order->{paid};
-	return join '|', $order->{status}, money(total($order)), money($order->{charges}), money($order->{fee}), money($order->{paid}),
-	  ($balance < 0 ? '-' : '') . money(abs $balance),
-	  join(', ', map { join ' ', @$_{qw(product q out back damaged lost)}, money($_->{total}), $_->{end} } sort { ($a->{id} // 'z') cmp ($b->{id} // 'z') } @{ $order->{lines} });
-}
-
-my (%done, %refused, $what);
-my $number = 0;
 
 sub wrong
 {
 	my ($why) = @_;
 	fail("step $number: $why");
-	diag("MODEL_SEED=$seed MODEL_STEPS=$number replays it; the step was: $what");
+	diag("MODEL_SEED=$seed MODEL_STEPS=$number replays it, but for what is at once; at ${\at($clock)}; the step was: $what");
+	for my $order (sort { $a->{n} <=> $b->{n} } values %{ $state->{orders} })
+	{
+		diag(join ' ', $order->{id}, 'until', at($order->{expires}), Model::order_text($order), map { at($_->{start}) } @{ $order->{lines} });
+	}
+	diag("capacity of $_: " . join ', ', map { "$_->[1] from ${\at($_->[0])}" } @{ $state->{capacity}{$_} }) for qw(P Q S);
 	done_testing();
 	exit 1;
 }
 
-# look ORDER...: those orders, the stock and the books are as the model has them.
-sub look
-{
-	for my $id (@_)
-	{
-		my $order = $state->{orders}{$id};
-		my $is = sql(sprintf $order_query, $id);
-		my $wanted = order_text($order);
-		# lines that were split off have ids of their own
-		if (grep { !defined $_->{id} } @{ $order->{lines} })
-		{
-			my ($rest) = $is =~ /\|([^|]*)$/;
-			my @ids = split /\n/, sql("SELECT id FROM rental.order_items WHERE order_id = '$id' ORDER BY id");
-			my %known = map { $_->{id} => 1 } grep { defined $_->{id} } @{ $order->{lines} };
-			my @new = grep { !$known{$_} } @ids;
-			for my $line (grep { !defined $_->{id} } @{ $order->{lines} })
-			{
-				$line->{id} = shift @new or wrong('a line was not split off');
-			}
-			$wanted = order_text($order);
-		}
-		wrong("the order is $is, and should be $wanted") if $is ne $wanted;
-		if (!$allowed{"$order->{was} $order->{status}"} && $order->{was} ne $order->{status} && !($order->{was} eq 'confirmed' && $order->{status} eq 'returned'))
-		{
-			wrong("$order->{was} became $order->{status}");
-		}
-		$order->{was} = $order->{status};
-		delete $state->{orders}{$id} if in_state($order, qw(completed cancelled rejected expired));
-	}
-	my $from = $clock + 3600 * int rand 240;
-	my $to = $from + 3600 * (1 + int rand 96);
-	my @names = qw(P Q S);
-	my $free = sql(join(' ', 'BEGIN; SET LOCAL rental.clock =', "'${\at($clock)}';", 'SELECT', join(', ', map { "rental.availability('$product{$_}{id}', tstzrange('${\at($from)}', '${\at($to)}'))" } @names), '; COMMIT'));
-	my $wanted = join '|', map { free($state, $_, $from, $to) } @names;
-	wrong("of @names are free $free from ${\at($from)} to ${\at($to)}, and should be $wanted") if $free ne $wanted;
-	my $flaws = sql(sprintf $books, at($clock));
-	wrong($flaws) if $flaws ne '';
-	return if $number % $verify && $number != $steps;
-	my $problems = sql("SELECT string_agg(problem, ', ') FROM rental.stock_verify()");
-	wrong("the timelines: $problems") if $problems ne '';
-}
-
-# place: a new order, or a draft.
-sub place
-{
-	my ($connection) = @_;
-	my $draft = rand() < 0.3 ? 1 : 0;
-	my @lines = map {
-		my $from = (int($clock / 3600) + 1 + int rand 72) * 3600;
-		price({ product => one_of(qw(P P Q K S)), q => 1 + int rand 3, start => $from, end => $from + 86400 * (1 + int rand 4),
-			out => 0, back => 0, damaged => 0, lost => 0 })
-	} 1 .. 1 + int rand 2;
-	my $items = '[' . join(',', map { sprintf '{"product_id":"%s","quantity":%d,"start_at":"%s","end_at":"%s"}', $product{ $_->{product} }{id}, $_->{q}, at($_->{start}), at($_->{end}) } @lines) . ']';
-	$what = ($draft ? 'draft ' : 'place ') . $items;
-	my $answer = sql("BEGIN; SET LOCAL rental.clock = '${\at($clock)}'; SELECT public.model_try(\$q\$SELECT id FROM rental.order_place('$items', customer_id => '$customer', draft => ${\($draft ? 'true' : 'false')})\$q\$); COMMIT", $connection);
-	my $next = dclone($state);
-	my $order = $next->{orders}{new} = { n => $number, status => $draft ? 'draft' : 'pending', was => $draft ? 'draft' : 'pending', expires => $clock + 2 * 86400, lines => \@lines,
-		charges => 0, fee => 0, paid => 0 };
-	my $wanted = $draft || fits($next, @lines) ? 'ok' : 'insufficient_stock';
-	wrong("it was $answer, and should be $wanted") if outcome($answer) ne $wanted;
-	$wanted eq 'ok' ? $done{place}++ : $refused{place}++;
-	return if $wanted ne 'ok';
-	my ($id) = $answer =~ /^ok (\S+)/;
-	$order->{id} = $id;
-	$next->{orders}{$id} = delete $next->{orders}{new};
-	my @ids = split /\n/, sql("SELECT id FROM rental.order_items WHERE order_id = '$id' ORDER BY id");
-	$_->{id} = shift @ids for @lines;
-	$state = $next;
-	return $id;
-}
-
-# serve: whether the database may refuse for want of a unit what the count of units allows.
+# may_lack_units: whether the database may refuse for want of a unit, or because its own is lost, what the count of units allows.
 sub may_lack_units
 {
 	my ($step) = @_;
-	return $step->{action} =~ /^(dispatch|extend)$/ && has_units($state->{orders}{ $step->{order} });
+	my $order = $step->{order} ? $state->{orders}{ $step->{order} } : undef;
+	return $order && $step->{action} =~ /^(dispatch|extend|change)$/ && grep { $_->{product} eq 'S' } @{ $order->{lines} };
 }
 
-sub take
+# cart_look CONNECTION, STEP: puts the step's lines into the cart; a look at it tells of each whether there is enough for it alone,
+# and what those cost together.
+sub cart_look
 {
-	my ($step, $got) = @_;
-	my ($wanted, $next) = apply($state, $step);
-	return if $got eq 'insufficient_stock' && $wanted eq 'ok' && may_lack_units($step);
-	wrong("it was $got, and should be $wanted") if $got ne $wanted;
-	$got eq 'ok' ? $done{ $step->{action} }++ : $refused{ $step->{action} }++;
-	$state = $next;
+	my ($connection, $step) = @_;
+	my $new = $step->{new};
+	my @lines = @{ $new->{lines} };
+	my @fit = map {
+		my $line = $_;
+		my $parts = $product{ $line->{product} }{parts};
+		!grep { int(Model::free($state, $_, @$line{qw(start end)}) / $parts->{$_}) < $line->{q} } keys %$parts
+	} @lines;
+	my $used_up = $new->{coupon} && defined $state->{most}{ $new->{coupon} } && $state->{uses}{ $new->{coupon} } >= $state->{most}{ $new->{coupon} };
+	my @arguments = (!$used_up && $new->{coupon} ? "coupon => '$new->{coupon}'" : (), $new->{waiver_percent} ? 'damage_waiver => true' : ());
+	my $seen = sql(in_time("SELECT rental.act_as('$customer', 'customer')", 'DELETE FROM rental.cart_items',
+		(map { "SELECT FROM rental.cart_add('$product{ $_->{product} }{id}', $_->{q}, '${\at($_->{start})}', '${\at($_->{end})}')" } @lines),
+		"SELECT is_ready, (SELECT string_agg(COALESCE(i.problem, 'ok'), ' ' ORDER BY i.id) FROM unnest(items) i), (SELECT concat_ws(' ', discount, waiver, deposit, total) FROM unnest(vendors)) FROM rental.cart_get(${\join ', ', @arguments})"), $connection);
+	$seen =~ s/^\s+//;
+	my @priced = map { { %{ $lines[$_] }, exempt => $state->{exempt}{ $lines[$_]{product} } } } grep { $fit[$_] } 0 .. $#lines;
+	my $whole = { %$new, delivery => 0, lines => \@priced, coupon => $used_up ? undef : $new->{coupon}, waiver_percent => $state->{waiver} };
+	Model::priced($whole, @priced);
+	my $waiver = $whole->{waiver};
+	$whole->{waiver} = 0 unless $new->{waiver_percent};
+	my $wanted = join '|', @priced == @lines ? 't' : 'f', join(' ', map { $_ ? 'ok' : 'insufficient_stock' } @fit),
+	  @priced ? join(' ', map { money($_) } sum0(map { $_->{discount} } @priced), $waiver, Model::deposit($whole), Model::total($whole)) : '';
+	wrong("the cart is $seen, and should be $wanted") if $seen ne $wanted;
+	return;
 }
 
-for my $step_number (1 .. $steps)
+# look STATES, SEEN...: one of the states is that of those orders, and is taken; the stock and the books are as it has them.
+sub look
 {
-	$number = $step_number;
-	my $dice = rand;
-	my @seen;
-	$clock += 60 * (1 + int rand 150);
-	if (keys %{ $state->{orders} } < 4 || ($dice < 0.2 && keys %{ $state->{orders} } < 14))
+	my ($ways, @seen) = @_;
+	my %live = map { $_ => 1 } map { keys %{ $_->{orders} } } @$ways;
+	my $from = $clock + 3600 * int rand 240;
+	my $to = $from + 3600 * (1 + int rand 96);
+	my @counted = qw(P Q S);
+	my @answers = split /\n/, sql(in_time((map { ("EXECUTE order_text('$_')", "EXECUTE items('$_')", "SELECT '--'") } @seen),
+		'SELECT ' . join(', ', map { "rental.availability('$product{$_}{id}', tstzrange('${\at($from)}', '${\at($to)}'))" } @counted),
+		"EXECUTE books('${\at($clock)}', '{" . join(',', sort keys %live) . "}')")), -1;
+	my (%is, %items);
+	for my $id (@seen)
 	{
-		my $id = place(one_of(@connections));
-		push @seen, $id if $id;
+		$is{$id} = shift @answers;
+		push @{ $items{$id} }, shift @answers while $answers[0] ne '--';
+		shift @answers;
+	}
+	my $wanted;
+	WAY: for my $way (@$ways)
+	{
+		for my $id (@seen)
+		{
+			my $order = $way->{orders}{$id};
+			# new lines have ids of the database
+			my %known = map { $_->{id} => 1 } grep { defined $_->{id} } @{ $order->{lines} };
+			my @new = grep { !$known{$_} } @{ $items{$id} };
+			$_->{id} = shift @new for grep { !defined $_->{id} } @{ $order->{lines} };
+			$wanted = Model::order_text($order);
+			next WAY if $is{$id} ne $wanted;
+		}
+		$wanted = undef;
+		$state = $way;
+		last;
+	}
+	wrong("the order is @is{@seen}, and should be $wanted") if defined $wanted;
+	for my $order (map { $state->{orders}{$_} } @seen)
+	{
+		my $step = "$order->{was} $order->{status}";
+		wrong("it became from $step") unless $order->{was} eq $order->{status} || $Model::way{$step} || $Model::through{$step} || $order->{steps_at_once};
+		@$order{qw(was steps_at_once)} = ($order->{status}, 0);
+	}
+	my $free = shift @answers;
+	my $free_wanted = join '|', map { max(0, Model::free($state, $_, $from, $to)) } @counted;
+	wrong("of @counted are free $free from ${\at($from)} to ${\at($to)}, and should be $free_wanted") if $free ne $free_wanted;
+	my $books = shift @answers;
+	my $books_wanted = join(' ', map { Model::free($state, $_, $clock, Model::EVER) } @counted) . '|';
+	wrong("the books have $books of @counted, and should have $books_wanted") if $books ne $books_wanted;
+	Model::forget($state);
+	return if $number % $verify && $number != $steps;
+	$books = sql(in_time("EXECUTE all_books('${\at($clock)}', NULL)"));
+	wrong("all books have $books of @counted, and should have $books_wanted") if $books ne $books_wanted;
+	my $flaws = sql('EXECUTE flaws');
+	wrong($flaws) if $flaws ne '';
+	my $uses = sql('SELECT string_agg(code || uses, \' \' ORDER BY code) FROM rental.coupons');
+	my $uses_wanted = join ' ', map { "$_$state->{uses}{$_}" } sort keys %Model::coupon;
+	wrong("the coupons' uses are $uses, and should be $uses_wanted") if $uses ne $uses_wanted;
+	return;
+}
+
+# orders_of LISTS...: every order in which some things can come.
+sub orders_of
+{
+	my (@things) = @_;
+	return [@things] if @things < 2;
+	return map { my $i = $_; map { [ $things[$i], @$_ ] } orders_of(@things[ grep { $_ != $i } 0 .. $#things ]) } 0 .. $#things;
+}
+
+# run STEPS: on a connection each, at once; returns the states that the model can be in now, and which orders are concerned.
+sub run
+{
+	my (@at_once) = @_;
+	my @on = (shuffle @connections)[ 0 .. $#at_once ];
+	$what = join "\nwith ", map { step_text($_) } @at_once;
+	$_->{new} && $_->{cart} and cart_look($on[0], $_) for @at_once;
+	ask($on[$_], step_sql($at_once[$_])) for 0 .. $#at_once;
+	for my $i (0 .. $#at_once)
+	{
+		my $answer = answer($on[$i]);
+		$at_once[$i]{got} = outcome($answer);
+		($at_once[$i]{id}) = $answer =~ /ok (\S+)/;
+	}
+	my (@ways, %wanted);
+	for my $order (orders_of(@at_once))
+	{
+		my $s = $state;
+		my $fits = 1;
+		for my $step (@$order)
+		{
+			my ($wanted, $after) = Model::apply($s, $step);
+			$wanted{"$step->{action} $wanted"} = 1;
+			next if $step->{got} =~ /^(insufficient_stock|conflict)$/ && $wanted =~ /^(ok|insufficient_stock)$/ && may_lack_units($step);
+			$fits &&= $wanted eq $step->{got};
+			last unless $fits;
+			$s = $after;
+		}
+		next unless $fits;
+		# what was placed has an id of the database's
+		for my $step (grep { $_->{action} eq 'place' && $_->{got} eq 'ok' } @at_once)
+		{
+			my $order = $s->{orders}{ $step->{id} } = delete $s->{orders}{ $step->{order} };
+			$order->{id} = $step->{id};
+			$order->{was} = $order->{status};
+		}
+		push @ways, $s;
+	}
+	wrong('they were ' . join(', ', map { "$_->{action} $_->{got}" } @at_once) . ', and in no order could be; the model has ' . join ', ', sort keys %wanted) unless @ways;
+	$_->{got} eq 'ok' ? $done{ $_->{cart} ? 'cart' : $_->{action} }++ : $refused{ $_->{action} }++ for @at_once;
+	my %seen = map { ($_->{action} eq 'place' ? $_->{id} // '' : $_->{order} // '') => 1 } @at_once;
+	delete $seen{''};
+	return (\@ways, sort keys %seen);
+}
+
+for (1 .. $steps)
+{
+	$number = $_;
+	my $dice = rand;
+	my $orders = keys %{ $state->{orders} };
+	$clock += 60 * (1 + int rand 150);
+	if ($orders < 4 || ($dice < 0.2 && $orders < 14))
+	{
+		look(run(place_make(0)));
 	}
 	elsif ($dice < 0.23)
 	{
 		$what = 'expire';
-		my $n = sql("BEGIN; SET LOCAL rental.clock = '${\at($clock)}'; SELECT rental.stock_expire_holds(); COMMIT", one_of(@connections));
-		my @over = grep { in_state($_, qw(pending quoted)) && $_->{expires} <= $clock } values %{ $state->{orders} };
+		my $n = sql(in_time('SELECT rental.stock_expire_holds()'), one_of(@connections));
+		my @over = Model::expire($state);
 		wrong("$n orders expired, and should be " . @over) if $n != @over;
-		$_->{status} = 'expired' for @over;
 		$done{expire} += @over;
-		@seen = map { $_->{id} } @over;
+		look([$state], map { $_->{id} } @over);
 	}
-	elsif ($dice < 0.27)
+	elsif ($dice < 0.24)
+	{
+		$state->{policy} = { map { $_ => rand() < 0.5 } qw(auto pay prorate ask) };
+		$state->{waiver} = one_of(75, 100, 125);
+		$state->{exempt} = { map { $_ => rand() < 0.3 } keys %product };
+		$state->{most}{FEW} = max(1, $state->{uses}{FEW} + int rand 4);
+		$what = 'policy';
+		sql(policy_sql(), one_of(@connections));
+		$done{policy}++;
+		look([$state]);
+	}
+	elsif ($dice < 0.26)
+	{
+		if (sum0(map { $_->[1] } @{ $state->{capacity}{S} }) < 4)
+		{
+			$units++;
+			$what = 'a new unit';
+			sql("SELECT rental.unit_create('$product{S}{id}', 'S$units')");
+			$state->{capacity}{S}[0][1]++;
+			look([$state]);
+		}
+		else
+		{
+			my $step = stock_make();
+			my ($ways) = run($step);
+			$quantity{ $step->{product} } += $step->{more} if $step->{got} eq 'ok';
+			look($ways);
+		}
+	}
+	elsif ($dice < 0.28)
 	{
 		# by raw SQL no state can be reached that is none of the next, nor one that follows from the items
 		my $order = one_of(sort { $a->{n} <=> $b->{n} } values %{ $state->{orders} });
-		my $to = one_of(grep { $_ ne $order->{status} } @states);
+		my $to = one_of(grep { $_ ne $order->{status} } qw(draft quoted pending confirmed active returned completed cancelled rejected expired));
 		$what = "raw $order->{status} -> $to";
 		my $got = outcome(sql("BEGIN; SELECT public.model_try(\$q\$UPDATE rental.orders SET status = '$to' WHERE id = '$order->{id}' RETURNING id\$q\$); ROLLBACK", one_of(@connections)));
-		my $wanted = $allowed{"$order->{status} $to"} && $to !~ /^(active|returned)$/ ? 'ok' : 'invalid_state';
+		my $wanted = $Model::way{"$order->{status} $to"} && $to !~ /^(active|returned)$/ ? 'ok' : 'invalid_state';
 		wrong("it was $got, and should be $wanted") if $got ne $wanted;
-		@seen = ($order->{id});
 		$done{raw}++;
+		look([$state], $order->{id});
 	}
-	elsif ($dice < 0.35)
+	elsif ($dice < 0.4)
 	{
-		# two at once: either may come first
-		my @steps = grep { $_ } step_make(1), step_make(1);
-		next if $steps[0]{order} eq $steps[1]{order};
-		my @two = @connections[ 0, 1 + int rand 3 ];
-		$what = join ' with ', map { "$_->{action} of $state->{orders}{ $_->{order} }{status} $_->{order}" } @steps;
-		ask($two[$_], step_sql($steps[$_])) for 0, 1;
-		my @got = map { outcome(answer($_)) } @two;
-		my (@ways, @wanted);
-		for my $way ([ 0, 1 ], [ 1, 0 ])
+		my $of = rand() < 0.3 ? one_of(sort { $a->{n} <=> $b->{n} } values %{ $state->{orders} }) : undef;
+		my @at_once = map { !$of && $orders < 14 && rand() < 0.2 ? place_make(1) : step_make(1, $of) } 1 .. 2 + int rand 2;
+		my ($ways, @seen) = run(@at_once);
+		for my $way (@$ways)
 		{
-			my $next = $state;
-			my $fits = 1;
-			for my $i (@$way)
-			{
-				my ($wanted, $after) = apply($next, $steps[$i]);
-				push @wanted, $wanted;
-				if ($got[$i] eq 'insufficient_stock' && $wanted eq 'ok' && may_lack_units($steps[$i])) { next }
-				$fits = 0 if $wanted ne $got[$i];
-				$next = $after;
-			}
-			push @ways, $next if $fits;
+			$way->{orders}{$_}{steps_at_once} = 1 for @seen;
 		}
-		wrong("they were @got, and in no order could be: @wanted") unless @ways;
-		$state = $ways[0];
-		$done{pair}++;
-		@seen = map { $_->{order} } @steps;
+		$done{'at once'}++;
+		$done{'at once on one order'}++ if $of;
+		look($ways, @seen);
 	}
 	else
 	{
-		my $step = step_make(0);
-		$what = "$step->{action} of $state->{orders}{ $step->{order} }{status} $step->{order}$step->{sql}";
-		take($step, outcome(sql(step_sql($step), one_of(@connections))));
-		@seen = ($step->{order});
+		look(run(step_make(0)));
 	}
-	look(@seen);
 }
 
+delete $done{tried};
 pass("seed $seed, $steps steps: " . join ', ', map { "$done{$_} $_" } sort keys %done);
-cmp_ok($done{$_} // 0, '>=', $steps / 1000, "$_ was done often enough: " . ($done{$_} // 0)) for qw(place quote accept confirm cancel dispatch return close extend change pay pair raw expire);
-cmp_ok(sum0(values %refused), '>', $steps / 50, 'and the model refused often enough: ' . sum0(values %refused));
-cmp_ok(sql("SELECT count(*) FROM rental.order_charges WHERE kind = 'late'"), '>=', $steps / 1000, 'and what came back late was charged often enough');
-is(sql("SELECT count(*) FROM rental.orders o WHERE NOT EXISTS (SELECT FROM rental.order_events e WHERE e.order_id = o.id)"), 0, 'every order has a history');
+pass('refused: ' . join ', ', map { "$refused{$_} $_" } sort keys %refused);
+cmp_ok($done{$_} // 0, '>=', $steps / 1000, "$_ was done often enough: " . ($done{$_} // 0))
+  for (grep { !/^(drop|swap)$/ } sort keys %Model::action), 'cart', 'policy', 'raw', 'expire', 'at once', 'at once on one order';
+cmp_ok($done{$_} // 0, '>=', $steps / 2000, "$_ was done often enough: " . ($done{$_} // 0)) for qw(drop swap);
+cmp_ok(sum0(values %refused), '>', $steps / 50, 'and the model refused often enough');
+cmp_ok(sql("SELECT count(*) FROM rental.order_charges WHERE kind = '$_'"), '>=', $steps / 1000, "and $_ was charged often enough") for qw(early_return late damage loss);
+cmp_ok(sql("SELECT count(*) FROM rental.order_events WHERE kind = '$_'"), '>=', $steps / 2000, "and there was $_ often enough") for qw(extension_asked extension_dropped unit_swapped);
+cmp_ok(sql('SELECT count(*) FROM rental.orders WHERE waiver > 0 AND discount > 0 AND fee > 0'), '>=', $steps / 1000, 'and orders with all that often enough');
 done_testing();

@@ -171,5 +171,58 @@ CREATE TEMP TABLE priced AS SELECT r.n, h, (price(p, '2026-06-20 08:00+02', time
 SELECT is_empty('SELECT * FROM (SELECT n, h, unit_price, lag(unit_price) OVER (PARTITION BY n ORDER BY h) AS shorter FROM priced) x WHERE shorter > unit_price', 'a longer period is never cheaper');
 SELECT is_empty('SELECT n, h FROM priced, LATERAL (SELECT sum(amount) AS s FROM unnest(lines) WHERE step IN (''base'', ''season'', ''minimum'', ''quantity'')) l WHERE s <> unit_price', 'lines sum to the price of a piece');
 SELECT is_empty('SELECT n, h FROM priced WHERE subtotal <> unit_price * quantity OR total <> subtotal - discount + tax OR unit_price < 0 OR scale(total) <> 2', 'and the rest to the total');
+
+-- coupons for a category, and for each customer once
+INSERT INTO categories (id, name, slug) VALUES ('00000000-0000-7000-d000-000000000001', 'Tents', 'pricing-tents'), ('00000000-0000-7000-d000-000000000002', 'Boats', 'pricing-boats');
+SELECT pg_temp.rate('{"amount": 10}') AS tent \gset
+UPDATE products SET category_id = '00000000-0000-7000-d000-000000000001' WHERE id = :'tent';
+INSERT INTO coupons (vendor_id, code, percent, category_ids, most_uses_each) VALUES ('00000000-0000-7000-9000-000000000001', 'TENTS', 50, '{00000000-0000-7000-d000-000000000001}', 1), ('00000000-0000-7000-9000-000000000001', 'BOATS', 50, '{00000000-0000-7000-d000-000000000002}', NULL);
+SELECT is((price(:'tent', '2026-06-01Z', '2026-06-02Z', 1, 'TENTS')).discount, 5.00, 'a coupon for a category');
+SELECT throws_ok(format('SELECT price(%L, %L, %L, 1, %L)', :'tent', '2026-06-01Z', '2026-06-02Z', 'BOATS'), 'RT422', 'the coupon is not for this', 'not for another');
+INSERT INTO users (id, email, password_hash, name, role) VALUES ('00000000-0000-7000-a000-000000000002', 'd@x.example', '!', 'D', 'customer');
+INSERT INTO coupon_uses (vendor_id, coupon_id, order_id, customer_id) SELECT vendor_id, id, uuid7(), '00000000-0000-7000-a000-000000000002' FROM coupons WHERE code = 'TENTS';
+SELECT throws_ok(format('SELECT price(%L, %L, %L, 1, %L, %L)', :'tent', '2026-06-01Z', '2026-06-02Z', 'TENTS', '00000000-0000-7000-a000-000000000002'), 'RT422', 'the coupon was used by this customer before', 'once for each customer');
+SELECT is((price(:'tent', '2026-06-01Z', '2026-06-02Z', 1, 'TENTS', '00000000-0000-7000-a000-000000000001')).discount, 5.75, 'others have their own');
+
+-- orders: their lines sum to them, in whatever order they are named; who gets the last cent does not depend on it, nor does a price change that nothing changed
+INSERT INTO locations (vendor_id, name) VALUES ('00000000-0000-7000-9000-000000000001', 'Main');
+UPDATE tax_rates SET is_default = true WHERE name = 'City';
+SELECT pg_temp.rate('{"amount": 10}') AS tie \gset
+SELECT count(stock_set(p, 1000)) FROM (SELECT p FROM random UNION ALL SELECT :'tie') x;
+INSERT INTO coupons (vendor_id, code, percent, amount) VALUES ('00000000-0000-7000-9000-000000000001', 'SEVENTH', 14.2857, NULL), ('00000000-0000-7000-9000-000000000001', 'CENT', NULL, 0.01), ('00000000-0000-7000-9000-000000000001', 'MUCH', NULL, 99.99);
+CREATE FUNCTION pg_temp.draft(lines jsonb, coupon text, waiver boolean) RETURNS uuid LANGUAGE sql AS $$
+	SELECT id FROM order_place(lines, customer_id => '00000000-0000-7000-a000-000000000001', draft => true, coupon => coupon, damage_waiver => waiver) $$;
+CREATE FUNCTION pg_temp.amounts(order_id uuid) RETURNS text LANGUAGE sql VOLATILE AS $$
+	SELECT format('%s %s %s %s %s %s: %s', o.subtotal, o.discount, o.tax, o.waiver, o.deposit, o.total, (SELECT string_agg(concat_ws(' ', i.product_id, i.start_at, i.end_at, i.quantity, i.unit_price, i.discount, i.tax, i.total), ', '
+		ORDER BY i.product_id, i.start_at, i.end_at, i.quantity, i.total) FROM order_items i WHERE i.order_id = o.id)) FROM orders o WHERE o.id = order_id $$;
+SELECT jsonb_build_object('product_id', :'tie', 'start_at', '2026-07-01T10:00:00Z') AS line \gset
+SELECT jsonb_build_array(:'line'::jsonb || '{"quantity": 2, "end_at": "2026-07-02T10:00:00Z"}', :'line'::jsonb || '{"quantity": 1, "end_at": "2026-07-03T10:00:00Z"}') AS one,
+	jsonb_build_array(:'line'::jsonb || '{"quantity": 1, "end_at": "2026-07-03T10:00:00Z"}', :'line'::jsonb || '{"quantity": 2, "end_at": "2026-07-02T10:00:00Z"}') AS other \gset
+SELECT is(pg_temp.amounts(pg_temp.draft(:'one', 'CENT', false)), pg_temp.amounts(pg_temp.draft(:'other', 'CENT', false)), 'of two lines that cost the same one gets the cent');
+CREATE TEMP TABLE drafts (n integer, one uuid, other uuid, before text);
+DO $$
+DECLARE
+	lines jsonb;
+	coupon text;
+	waiver boolean;
+BEGIN
+	FOR n IN 1 .. 60 LOOP
+		SELECT jsonb_agg(jsonb_build_object('product_id', p, 'quantity', 1 + (random() * 5)::integer, 'start_at', to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+			'end_at', to_char(at + interval '7 hours 20 minutes' * (1 + (random() * 30)::integer), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))) INTO lines
+		FROM (SELECT p, date '2026-06-15' + interval '1 hour' * (random() * 1000)::integer AS at FROM random, generate_series(1, 2) ORDER BY random() LIMIT 1 + (random() * 9)::integer) x;
+		coupon := (ARRAY['TEN', 'SEVENTH', 'CENT', 'MUCH', 'FIVE', NULL])[1 + n % 6];
+		waiver := n % 4 < 2;
+		INSERT INTO drafts VALUES (n, pg_temp.draft(lines, coupon, waiver), pg_temp.draft((SELECT jsonb_agg(l ORDER BY random()) FROM jsonb_array_elements(lines) l), coupon, waiver));
+	END LOOP;
+	UPDATE drafts SET before = pg_temp.amounts(one);
+	PERFORM order_quote(one) FROM drafts;
+	PERFORM order_quote(one) FROM drafts;
+END $$;
+SELECT is_empty('SELECT n FROM drafts WHERE before <> pg_temp.amounts(other)', 'the order of lines does not matter');
+SELECT is_empty('SELECT n FROM drafts WHERE before <> pg_temp.amounts(one)', 'what is priced again and did not change costs the same');
+SELECT is_empty('SELECT d.n FROM drafts d JOIN orders o ON o.id = d.one, LATERAL (SELECT sum(subtotal) AS s, sum(discount) AS d, sum(tax) AS t, sum(total) AS a FROM order_items WHERE order_id = o.id) i
+	WHERE (i.s, i.d, i.t, i.a + o.waiver + o.fee) <> (o.subtotal, o.discount, o.tax, o.total)', 'lines sum to the total');
+SELECT is_empty('SELECT d.n FROM drafts d JOIN order_items i ON i.order_id = d.one WHERE i.total <> i.unit_price * i.quantity - i.discount + i.tax OR i.discount < 0 OR i.discount > i.subtotal OR scale(i.total) <> 2', 'each is what its parts make');
+SELECT cmp_ok((SELECT count(*) FROM drafts d JOIN orders o ON o.id = d.one WHERE o.discount > 0 AND o.tax > 0 AND o.waiver > 0), '>', 10::bigint, 'many with all of that');
 SELECT * FROM finish();
 ROLLBACK;

@@ -93,6 +93,19 @@ BEGIN
 	PERFORM rental.stock_set(chairs, 4, force => true);
 END $$;
 SQL
+# more was promised in the past, and not taken back, than there is by now
+sql($from, <<'SQL');
+DO $$
+DECLARE
+	benches uuid := (rental.product_create('Benches', vendor_id => (SELECT id FROM rental.vendors WHERE slug = 'restore'), day_rate => 1)).id;
+BEGIN
+	PERFORM rental.stock_set(benches, 3);
+	PERFORM rental.order_confirm((rental.order_place(jsonb_build_array(jsonb_build_object('product_id', benches, 'quantity', 3,
+		'start_at', to_char(now() - interval '3 days', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'end_at', to_char(now() - interval '2 days', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))),
+		customer_id => (SELECT id FROM rental.users WHERE email = 'cust@restore.example'))).id);
+	PERFORM rental.stock_set(benches, 1);
+END $$;
+SQL
 # prices, terms, an order that was offered, accepted and is half out, one that came back broken, and a cart
 sql($from, <<'SQL');
 DO $$
