@@ -124,8 +124,9 @@ locations_of(ChunkReader *reader, const pg_uuid_t *product_id, pg_uuid_t **locat
 }
 
 /*
- * stock_best_location finds the location where most is free in a window. It
- * returns false if the product is kept nowhere.
+ * stock_best_location finds the location where most is free in a window, and
+ * how much, unless free is NULL. It returns false if the product is kept
+ * nowhere.
  */
 bool
 stock_best_location(const pg_uuid_t *product_id, const Period *window, pg_uuid_t *location_id, int32 *free)
@@ -134,20 +135,24 @@ stock_best_location(const pg_uuid_t *product_id, const Period *window, pg_uuid_t
 	pg_uuid_t	*locations;
 	int			 n = locations_of(reader, product_id, &locations);
 	bool		 found = false;
+	int32		 most = 0;
 	int			 i;
 
-	*free = 0;
 	for (i = 0; i < n; i++)
 	{
-		int32 here;
+		int32 here = 0;
 
-		if (look_at(reader, product_id, &locations[i], window, &here) && (!found || here > *free))
-		{
-			*location_id = locations[i];
-			*free = here;
-			found = true;
-		}
+		/* the only one there is need not be looked at */
+		if ((n == 1 && free == NULL) || look_at(reader, product_id, &locations[i], window, &here))
+			if (!found || here > most)
+			{
+				*location_id = locations[i];
+				most = here;
+				found = true;
+			}
 	}
+	if (free != NULL)
+		*free = most;
 	chunk_reader_close(reader);
 	return found;
 }

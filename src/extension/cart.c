@@ -114,7 +114,7 @@ item_check(void *arg)
 	OrderAmounts amounts;
 	int32		 free = 0;
 
-	line_complete(line);
+	line_complete(line, NULL);
 	if (line->period.start < rental_now() - USECS_PER_HOUR)
 		rental_raise(invalid_period, errmsg("the rental would have begun already"));
 	lines_price(line, 1, &(PriceOrder){.customer_id = item->customer_id}, NULLVALUE, &amounts);
@@ -500,7 +500,7 @@ cart_checkout(PG_FUNCTION_ARGS)
 			*line = items[i + j].line;
 			line->request.path = psprintf("items[%d]", i + j);
 			line->id = uuid7_datum();
-			line_complete(line);
+			line_complete(line, NULL);
 		}
 		id = order_make(&request);
 		orders[norders++] = order_row(&id).value;

@@ -151,6 +151,10 @@ text_is(NullableDatum value, const char *word)
 	return VARSIZE_ANY_EXHDR(is) == strlen(word) && memcmp(VARDATA_ANY(is), word, strlen(word)) == 0;
 }
 
+/* What of a product's pricing is its vendor's */
+#define VENDOR_PRICING		 17
+#define VENDOR_PRICING_COUNT (PRODUCT_PRICING - VENDOR_PRICING)
+
 /* pricing_read reads what only the price of a product depends on; it is null where the product has no rate. */
 static void
 pricing_read(Product *product, NullableDatum category_id)
@@ -158,7 +162,7 @@ pricing_read(Product *product, NullableDatum category_id)
 	NullableDatum *values = product->pricing;
 	int			   i;
 
-	for (i = 0; i < PRODUCT_PRICING; i++)
+	for (i = 0; i < VENDOR_PRICING; i++)
 		values[i] = NULLVALUE;
 	if (lookup_row(&rate_by_product, &product->id, &product->vendor_id, values))
 	{
@@ -166,18 +170,42 @@ pricing_read(Product *product, NullableDatum category_id)
 		values[2] = VALUE(BoolGetDatum(text_is(values[2], "calendar")));
 	}
 	values[16] = category_id;
-	lookup_row(&settings_by_vendor, &product->vendor_id, NULL, &values[17]);
 }
 
-/* product_find must be called between plan_open and plan_close, which the result does not outlive. */
+/* vendor_read reads what a product has of its vendor. */
+static void
+vendor_read(Product *product)
+{
+	NullableDatum values[5];
+	int			  i;
+
+	if (!lookup_row(&vendor_by_id, &product->vendor_id, NULL, values))
+		elog(ERROR, "a product without its vendor");
+	product->currency = TextDatumGetCString(values[0].value);
+	product->time_zone = TextDatumGetCString(values[1].value);
+	product->hold_time = values[2].value;
+	product->minimum_notice = values[3].value;
+	product->vendor_is_active = DatumGetBool(values[4].value);
+	for (i = 0; i < VENDOR_PRICING_COUNT; i++)
+		product->pricing[VENDOR_PRICING + i] = NULLVALUE;
+	lookup_row(&settings_by_vendor, &product->vendor_id, NULL, &product->pricing[VENDOR_PRICING]);
+}
+
+/*
+ * product_find must be called between plan_open and plan_close, which the
+ * result does not outlive. A product that was found before, or NULL, saves
+ * reading its vendor again if it has the same.
+ */
 bool
-product_find(const pg_uuid_t *id, Product *product)
+product_find(const pg_uuid_t *id, const Product *beside, Product *product)
 {
 	NullableDatum values[9];
-	NullableDatum vendor[5];
 
 	if (!lookup_row(&product_by_id, id, NULL, values))
 		return false;
+	/* what is not read below is the vendor's */
+	if (beside != NULL && uuid_equal(&beside->vendor_id, DatumGetUUIDP(values[0].value)))
+		*product = *beside;
 	product->id = *id;
 	product->vendor_id = *DatumGetUUIDP(values[0].value);
 	product->name = TextDatumGetCString(values[1].value);
@@ -188,14 +216,9 @@ product_find(const pg_uuid_t *id, Product *product)
 	product->buffer_after = values[5].value;
 	product->is_sale = text_is(values[6], "sale");
 	product->assigns_at_once = text_is(values[7], "order");
-	if (!lookup_row(&vendor_by_id, &product->vendor_id, NULL, vendor))
-		elog(ERROR, "a product without its vendor");
-	product->currency = TextDatumGetCString(vendor[0].value);
-	product->time_zone = TextDatumGetCString(vendor[1].value);
-	product->hold_time = vendor[2].value;
-	product->minimum_notice = vendor[3].value;
-	product->vendor_is_active = DatumGetBool(vendor[4].value);
 	pricing_read(product, values[8]);
+	if (beside == NULL || !uuid_equal(&beside->vendor_id, &product->vendor_id))
+		vendor_read(product);
 	return true;
 }
 
@@ -203,7 +226,14 @@ product_find(const pg_uuid_t *id, Product *product)
 void
 product_load(const pg_uuid_t *id, Product *product, const char *field)
 {
-	if (!product_find(id, product) || (!product->is_active && !actor_serves(actor_current(), &product->vendor_id)))
+	product_load_beside(id, NULL, product, field);
+}
+
+void
+product_load_beside(const pg_uuid_t *id, const Product *beside, Product *product, const char *field)
+{
+	if (!product_find(id, beside, product) ||
+		(!product->is_active && !actor_serves(actor_current(), &product->vendor_id)))
 		rental_raise(not_found, errmsg("no such product"), errfield(field));
 }
 

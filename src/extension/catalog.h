@@ -43,8 +43,9 @@ typedef struct Component
 
 extern int			 product_components(const pg_uuid_t *kit, Component **components);
 extern NullableDatum product_answer(const pg_uuid_t *id);
-extern bool			 product_find(const pg_uuid_t *id, Product *product);
+extern bool			 product_find(const pg_uuid_t *id, const Product *beside, Product *product);
 extern void			 product_load(const pg_uuid_t *id, Product *product, const char *field);
-extern void			 product_load_own(const pg_uuid_t *id, Product *product);
+extern void product_load_beside(const pg_uuid_t *id, const Product *beside, Product *product, const char *field);
+extern void product_load_own(const pg_uuid_t *id, Product *product);
 
 #endif /* RENTAL_CATALOG_H */

@@ -118,7 +118,7 @@ image_file(PG_FUNCTION_ARGS)
 		rental_raise(not_found, errmsg("no such image"));
 	product_id = *DatumGetUUIDP(plan_datum(0, 2));
 	row = plan_keep(0, 3);
-	if (!product_find(&product_id, &product) ||
+	if (!product_find(&product_id, NULL, &product) ||
 		(!product.is_active && !actor_serves(actor_current(), &product.vendor_id)))
 		rental_raise(not_found, errmsg("no such image"));
 	plan_close();

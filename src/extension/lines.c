@@ -157,8 +157,6 @@ blocked_by(const Product *product, const Period *period)
 static void
 line_place(OrderLine *line)
 {
-	int32 free;
-
 	if (line->has_location)
 	{
 		if (!stock_is_kept(&line->product.id, &line->location_id))
@@ -173,14 +171,14 @@ line_place(OrderLine *line)
 		line->location_id = *DatumGetUUIDP(plan_datum(0, 1));
 		return;
 	}
-	if (!stock_best_location(&line->product.id, &line->blocked, &line->location_id, &free))
+	if (!stock_best_location(&line->product.id, &line->blocked, &line->location_id, NULL))
 		rental_raise(insufficient_stock, errmsg("the product is not in stock"),
 					 errfield(line_field(line, "product_id")));
 }
 
-/* line_complete checks what a line wants, and finds the product and the place for it. */
+/* line_complete checks what a line wants, and finds the product and the place for it; beside is another line, or NULL. */
 void
-line_complete(OrderLine *line)
+line_complete(OrderLine *line, const OrderLine *beside)
 {
 	if (line->quantity < 1 || line->quantity > 1000000)
 		rental_raise(invalid_value, errmsg("quantity must be between 1 and 1000000"),
@@ -189,7 +187,8 @@ line_complete(OrderLine *line)
 		rental_raise(invalid_value, errmsg("quantity and the number of unit_ids differ"),
 					 errfield(line_field(line, "unit_ids")));
 	line->period = period_check(line->period.start, line->period.end, line_field(line, "end_at"));
-	product_load(&line->product_id, &line->product, line_field(line, "product_id"));
+	product_load_beside(&line->product_id, beside ? &beside->product : NULL, &line->product,
+						line_field(line, "product_id"));
 	if (!line->product.is_active)
 		rental_raise(invalid_value, errmsg("the product is not for rent any more"),
 					 errfield(line_field(line, "product_id")));
@@ -222,7 +221,7 @@ lines_read(Jsonb *items, int *n)
 		line->has_location = request_uuid(&line->request, "location_id", false, &line->location_id);
 		line->nunits = request_uuids(&line->request, "unit_ids", &line->unit_ids);
 		line->id = uuid7_datum();
-		line_complete(line);
+		line_complete(line, i > 0 ? line - 1 : NULL);
 	}
 	*n = list.count;
 	return lines;
@@ -344,7 +343,7 @@ line_parts(OrderLine *line, Part *parts)
 	{
 		Product component;
 
-		if (!product_find(&components[i].product_id, &component))
+		if (!product_find(&components[i].product_id, &line->product, &component))
 			elog(ERROR, "a component is gone");
 		if (components[i].quantity > 1000000 / line->quantity)
 			rental_raise(invalid_value, errmsg("quantity is too large"), errfield(line_field(line, "quantity")));
@@ -500,7 +499,7 @@ lines_load(const Order *order, int *n)
 		line->waiver_exempt = DatumGetBool(plan_value_of(rows, i, 14).value);
 		line->taxes = plan_value_of(rows, i, 15);
 		line->is_priced = true;
-		if (!product_find(&line->product_id, &line->product))
+		if (!product_find(&line->product_id, i > 0 ? &lines[i - 1].product : NULL, &line->product))
 			elog(ERROR, "the product of an order is gone");
 		line->blocked = blocked_by(&line->product, &line->period);
 	}
@@ -813,7 +812,7 @@ pieces_lose(const Order *order, const Pieces *pieces, int n, TimestampTz at)
 			NullableDatum product_id = VALUE(UUIDPGetDatum(&components[j].product_id));
 			Product		  product;
 
-			if (!product_find(&components[j].product_id, &product))
+			if (!product_find(&components[j].product_id, &line->product, &product))
 				elog(ERROR, "a component is gone");
 			if (product.serialised)
 			{

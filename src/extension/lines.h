@@ -63,7 +63,7 @@ typedef struct Pieces
 } Pieces;
 
 extern char		 *line_field(const OrderLine *line, const char *field);
-extern void		  line_complete(OrderLine *line);
+extern void		  line_complete(OrderLine *line, const OrderLine *beside);
 extern OrderLine *lines_read(Jsonb *items, int *n);
 extern void		  lines_price(OrderLine *lines, int n, PriceOrder *price, NullableDatum waiver_percent,
 							  OrderAmounts *amounts);

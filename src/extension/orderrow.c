@@ -92,7 +92,7 @@ LOOKUP(order_by_id, "orders", NULL, "id", "number", "vendor_id", "customer_id", 
 LOOKUP(items_of_order, "order_items", "order_items_order_id_idx", "id", "order_id", "product_id", "product_id",
 	   "location_id", "quantity", "start_at", "end_at", "unit_price", "subtotal", "discount", "tax", "total",
 	   "dispatched", "returned", "damaged", "lost");
-LOOKUP(product_of_item, "products", NULL, "name", "kind");
+LOOKUP(product_of_item, "products", NULL, "name", "kind", "tracking");
 LOOKUP(reservations_of_item, "reservations", "reservations_order_item_id_idx", "id");
 LOOKUP(units_of_reservation, "unit_assignments", "unit_assignments_reservation_id_vendor_id_idx", "unit_id");
 LOOKUP(unit_code, "units", NULL, "code");
@@ -192,7 +192,7 @@ make_items(const pg_uuid_t *id, Pieces *pieces)
 	for (i = 0; i < n; i++)
 	{
 		NullableDatum columns[ITEM_COLUMNS];
-		NullableDatum product[2];
+		NullableDatum product[3];
 		int32		  dispatched;
 		int32		  returned;
 		bool		  is_overdue;
@@ -205,7 +205,10 @@ make_items(const pg_uuid_t *id, Pieces *pieces)
 		is_overdue = dispatched > returned && DatumGetTimestampTz(columns[ITEM_END].value) < now &&
 					 strcmp(TextDatumGetCString(product[1].value), "sale") != 0;
 		columns[ITEM_PRODUCT_NAME] = product[0];
-		columns[ITEM_UNITS] = VALUE(item_units(columns[ITEM_ID]));
+		/* what is counted in bulk has no units */
+		columns[ITEM_UNITS] = VALUE(strcmp(TextDatumGetCString(product[2].value), "bulk") == 0
+										? PointerGetDatum(construct_empty_array(TEXTOID))
+										: item_units(columns[ITEM_ID]));
 		columns[ITEM_OVERDUE] = VALUE(BoolGetDatum(is_overdue));
 		pieces->all += DatumGetInt32(columns[ITEM_QUANTITY].value);
 		pieces->out += dispatched;

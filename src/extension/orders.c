@@ -1550,7 +1550,7 @@ edit_add(Change *change, FunctionCallInfo fcinfo)
 	if (!PG_ARGISNULL(6))
 		line->nunits = units_arg(PG_GETARG_ARRAYTYPE_P(6), &line->unit_ids);
 	line->id = uuid7_datum();
-	line_complete(line);
+	line_complete(line, NULL);
 	if (!uuid_equal(&line->product.vendor_id, &order->vendor_id))
 		rental_raise(invalid_value, errmsg("an order has one vendor"), errfield("product_id"));
 	require_notice(&order->vendor_id, line, 1, change->now);
@@ -1615,7 +1615,7 @@ edit_change(Change *change, FunctionCallInfo fcinfo)
 		}
 		line->quantity = quantity;
 		line->period = period;
-		line_complete(line);
+		line_complete(line, NULL);
 		require_notice(&order->vendor_id, line, 1, change->now);
 		order_take(change, line);
 	}
