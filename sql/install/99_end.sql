@@ -36,7 +36,7 @@ BEGIN
 	FOR f IN SELECT DISTINCT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
 		LEFT JOIN endpoint e ON e.function = 'rental.' || p.proname
 		WHERE p.pronamespace = 'rental'::regnamespace
-			AND (e.function IS NOT NULL OR p.proname IN ('request_begin', 'response', 'response_rows', 'response_headers', 'endpoint_catalog'))
+			AND (e.function IS NOT NULL OR p.proname IN ('request_begin', 'response', 'response_rows', 'response_headers', 'endpoint_catalog', 'csv_begin', 'csv_row', 'csv_end'))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rental_shim', f.signature);
 	END LOOP;

@@ -618,6 +618,7 @@ worker_init(Worker *worker)
 	}
 	create_pools(worker);
 	worker->calls.usage = usage_create(&worker->http, worker->calls.pools[POOL_WRITE]);
+	export_thread_init(&worker->calls.exports, &worker->http, config);
 }
 
 /*

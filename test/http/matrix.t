@@ -208,6 +208,8 @@ GET     /api/examples/<example_id>/                                     public
 PUT     /api/examples/{example_id}/                                     owner    {"name":"<new_name>"}
 DELETE  /api/examples/{example_id}/                                     owner
 END
+# what may be reported to somebody, may be exported to them
+push @matrix, map { s{/reports/}{/export/}r } grep { m{^GET\s+/api/analytics/reports/\w} } @matrix;
 
 # What mass assignment tries, everywhere
 my @fields = qw(id role vendor_id is_active status total balance paid created_at updated_at owner_id user_id customer_id actor_id);
