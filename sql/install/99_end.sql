@@ -49,17 +49,18 @@ BEGIN
 		price_settings_view, stock_view, stock_capacity, unit_view, unit_place,
 		blackout_view, shortages, order_view, order_item_view, order_event_view, invoice_view, payment_view, ledger_balances, payout_view, example_view TO rental_analyst;
 	FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
-		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' OR p.proname ~ '^(un|next_)?availab' OR p.proname IN ('shortages', 'price', 'late_fee'))
+		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' AND p.proname <> 'report_describe' OR p.proname ~ '^(un|next_)?availab' OR p.proname IN ('shortages', 'price', 'late_fee'))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rental_analyst', f.signature);
 	END LOOP;
 
 	-- all data is the user's, save what is derived or came with the extension
 	FOR t IN SELECT c.oid::regclass AS name FROM pg_catalog.pg_class c
-		WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('timelines', 'endpoint', 'ledger_accounts', 'gateways')
+		WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('timelines', 'endpoint', 'ledger_accounts', 'gateways', 'report_catalog')
 	LOOP
 		PERFORM pg_catalog.pg_extension_config_dump(t.name, '');
 	END LOOP;
 	PERFORM pg_catalog.pg_extension_config_dump('rental.endpoint', 'WHERE NOT builtin');
 	PERFORM pg_catalog.pg_extension_config_dump('rental.gateways', 'WHERE NOT builtin');
+	PERFORM pg_catalog.pg_extension_config_dump('rental.report_catalog', 'WHERE NOT builtin');
 END $$;

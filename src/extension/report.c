@@ -129,6 +129,18 @@ report_revenue(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+PLAN(
+	reports,
+	"SELECT c.name, c.title, c.description, c.formula, c.dimensions, ARRAY(SELECT ROW(x ->> 'name', x ->> 'type', x ->> 'unit', x ->> 'description')::rental.report_column "
+	"FROM jsonb_array_elements(c.columns) x) FROM rental.report_catalog c ORDER BY c.name", );
+
+PG_FUNCTION_INFO_V1(report_list);
+Datum
+report_list(PG_FUNCTION_ARGS)
+{
+	return report_rows(fcinfo, &reports, NULL, 0);
+}
+
 PLAN(shortages_of,
 	 "SELECT * FROM rental.shortages WHERE $1 IS NULL OR vendor_id = $1 ORDER BY start_at, reservation_id", UUIDOID);
 
