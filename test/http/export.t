@@ -6,6 +6,8 @@ use utf8;
 use RentalTest;
 use Test::More;
 
+binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
+
 my $vendor = vendor();
 my $other = vendor();
 my $customer = customer();
