@@ -44,10 +44,11 @@ BEGIN
 	-- the worker: the jobs
 	GRANT EXECUTE ON FUNCTION stock_expire_holds(), stock_widen_overdue(interval) TO rental_worker;
 
-	-- analysts: the views of the business, without accounts, keys and the audit trail; availability and reports
-	GRANT SELECT ON vendor_view, category_view, location_view, product_view, component_view, image_view, rates_view, price_rule_view, customer_group_view, coupon_view, tax_rate_view,
-		price_settings_view, stock_view, stock_capacity, unit_view, unit_place,
-		blackout_view, shortages, order_view, order_item_view, order_event_view, invoice_view, payment_view, ledger_balances, payout_view, example_view TO rental_analyst;
+	-- analysts: the schema that is made for them; availability and reports
+	REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rental_analytics FROM PUBLIC;
+	GRANT USAGE ON SCHEMA rental_analytics TO rental_analyst;
+	GRANT SELECT ON ALL TABLES IN SCHEMA rental_analytics TO rental_analyst;
+	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rental_analytics TO rental_analyst;
 	FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' AND p.proname <> 'report_describe' OR p.proname ~ '^(un|next_)?availab' OR p.proname IN ('shortages', 'price', 'late_fee'))
 	LOOP
