@@ -94,6 +94,14 @@ CREATE VIEW rental_analytics.payouts AS
 SELECT vendor_id, id AS payout_id, number, amount, currency, created_at FROM payouts;
 COMMENT ON VIEW rental_analytics.payouts IS 'What was paid out to vendors.';
 
+CREATE VIEW rental_analytics.activity AS
+SELECT id AS activity_id, vendor_id, kind, product_id, visitor, start_at, end_at, quantity, at FROM activity;
+COMMENT ON VIEW rental_analytics.activity IS 'Looks (view), searches by dates (search), steps in carts (cart, checkout); a visitor is one client during a day. Nothing while rental.activity is off.';
+
+CREATE VIEW rental_analytics.lost_demand AS
+SELECT vendor_id, id AS lost_demand_id, product_id, location_id, start_at, end_at, quantity, value, currency, reason, source, created_at FROM lost_demand;
+COMMENT ON VIEW rental_analytics.lost_demand IS 'What was wanted and was not there: pieces that were missing, what they would have cost, and the last step (search, cart, order). A wish counts once a day.';
+
 -- As of a time
 
 CREATE FUNCTION rental_analytics.orders_as_of(at timestamptz, vendor uuid DEFAULT NULL) RETURNS SETOF rental_analytics.orders

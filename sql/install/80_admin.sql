@@ -28,7 +28,7 @@ COMMENT ON VIEW endpoint_argument IS
 CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[], OUT status integer, OUT rate_class text,
 	OUT statement text, OUT args json, OUT cache_seconds integer, OUT cache_tags text[], OUT stream boolean,
 	OUT upload_field text, OUT upload_bytes integer, OUT download boolean, OUT is_stable boolean,
-	OUT tag text, OUT raw_body boolean, OUT csv boolean) RETURNS SETOF record
+	OUT tag text, OUT raw_body boolean, OUT csv boolean, OUT activity text) RETURNS SETOF record
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
 	SELECT e.method, e.path, e.auth, e.status, e.rate_class,
 		CASE WHEN e.csv THEN format('SELECT piece FROM (SELECT nullif(%s::text, %L) AS piece UNION ALL SELECT rental.csv_begin($%s::text, %L) '
@@ -44,7 +44,7 @@ CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[]
 		|| CASE WHEN e.method = 'POST'
 			THEN format(', CASE WHEN $8 IS NULL THEN rental.response_headers() ELSE rental.response_headers_kept(%s) END', e.status)
 			ELSE ', rental.response_headers()' END END,
-		c.args, e.cache_seconds, e.cache_tags, e.stream, e.upload_field, e.upload_bytes, e.download, p.provolatile <> 'v', e.tag, e.raw_body, e.csv
+		c.args, e.cache_seconds, e.cache_tags, e.stream, e.upload_field, e.upload_bytes, e.download, p.provolatile <> 'v', e.tag, e.raw_body, e.csv, e.activity
 	FROM endpoint e
 	CROSS JOIN LATERAL (SELECT CASE e.method WHEN 'GET' THEN 7 WHEN 'POST' THEN 9 ELSE 8 END AS context,
 		'rental.request_begin($1::uuid, $2::text, $3::uuid, $4::uuid, $5::text, $6::text, $7::text)' AS begin) x

@@ -36,13 +36,13 @@ BEGIN
 	FOR f IN SELECT DISTINCT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
 		LEFT JOIN endpoint e ON e.function = 'rental.' || p.proname
 		WHERE p.pronamespace = 'rental'::regnamespace
-			AND (e.function IS NOT NULL OR p.proname IN ('request_begin', 'response', 'response_rows', 'response_headers', 'endpoint_catalog', 'csv_begin', 'csv_row', 'csv_end'))
+			AND (e.function IS NOT NULL OR p.proname IN ('request_begin', 'response', 'response_rows', 'response_headers', 'endpoint_catalog', 'csv_begin', 'csv_row', 'csv_end', 'activity_record'))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rental_shim', f.signature);
 	END LOOP;
 
 	-- the worker: the jobs
-	GRANT EXECUTE ON FUNCTION stock_expire_holds(), stock_widen_overdue(interval) TO rental_worker;
+	GRANT EXECUTE ON FUNCTION stock_expire_holds(), stock_widen_overdue(interval), activity_purge() TO rental_worker;
 
 	-- analysts: the schema that is made for them; availability and reports
 	REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rental_analytics FROM PUBLIC;

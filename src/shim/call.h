@@ -14,6 +14,7 @@
 
 #include <h2o.h>
 
+#include "activity.h"
 #include "auth.h"
 #include "cache.h"
 #include "catalog.h"
@@ -38,6 +39,7 @@ typedef struct CallContext
 	FillThread	  fills; /* what is fetched for the cache, and who waits */
 	StreamHub	 *streams;
 	Usage		 *usage;
+	Activity	 *activity;
 	ExportThread  exports;
 	StoreThread	  store; /* for files that are uploaded */
 	int			  in_flight;

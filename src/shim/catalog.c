@@ -255,6 +255,8 @@ add_cache(Catalog *catalog, Endpoint *endpoint, const CatalogRow *row)
 	endpoint->download = row->download;
 	endpoint->raw_body = row->raw_body;
 	endpoint->csv = row->csv;
+	if (*row->activity != '\0')
+		endpoint->activity = catalog_strdup(catalog, row->activity, strlen(row->activity));
 	if (*row->upload_field != '\0')
 		endpoint->upload_field = catalog_strdup(catalog, row->upload_field, strlen(row->upload_field));
 	endpoint->upload_bytes = strtoul(row->upload_bytes, NULL, 10);

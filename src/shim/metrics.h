@@ -63,7 +63,9 @@
 		   "Streams closed because their reader was too slow")                                                        \
 	METRIC(EXPORTS, "exports", "", "gauge", "Exports under way")                                                      \
 	METRIC(EXPORTS_DROPPED, "exports_dropped_total", "", "counter",                                                   \
-		   "Exports cut off: a slow client, one that left, or an error")
+		   "Exports cut off: a slow client, one that left, or an error")                                              \
+	METRIC(ACTIVITY_DROPPED, "activity_dropped_total", "", "counter",                                                 \
+		   "Notes of activity, or batches of them, that were not written")
 
 typedef enum Metric
 {

@@ -121,6 +121,8 @@ BEGIN
 	PERFORM rental.act_as(customer, 'customer');
 	PERFORM rental.order_extend((SELECT min(order_id::text)::uuid FROM rental.order_items WHERE product_id = tables), '2030-04-06T00:00:00Z');
 	PERFORM rental.cart_add(tables, 1, '2030-07-01T00:00:00Z', '2030-07-02T00:00:00Z');
+	PERFORM rental.activity_record(jsonb_build_array(jsonb_build_object('kind', 'search', 'visitor', 'somebody', 'args',
+		jsonb_build_object('product_id', tables, 'start_at', '2030-07-01T00:00:00Z', 'end_at', '2030-07-02T00:00:00Z', 'quantity', '50'))));
 END $$;
 SQL
 # money of every kind
