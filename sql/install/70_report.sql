@@ -45,15 +45,13 @@ $$;
 COMMENT ON FUNCTION report_describe(text, text, text, text, text, text[], text) IS
 	'Describes a report in report_catalog; columns are lines of name, unit (- for none) and description, and their types those of the function''s result. For parts of the extension.';
 
-CREATE TYPE revenue_row AS (start_at timestamptz, currency text, orders bigint, billed numeric, paid numeric);
-COMMENT ON TYPE revenue_row IS
-	'Revenue of one period of a report: orders placed in it and not cancelled, rejected or expired; billed by invoices issued in it; paid by payments made in it.';
-
-CREATE FUNCTION report_revenue("from" timestamptz, "to" timestamptz, granularity text DEFAULT 'month', vendor_id uuid DEFAULT NULL)
-	RETURNS SETOF revenue_row
+CREATE TYPE revenue_row AS (start_at timestamptz, currency text, orders bigint, billed numeric, paid numeric, ordered numeric, recognised numeric, vendor_id uuid);
+COMMENT ON TYPE revenue_row IS 'Revenue of one period of a report; vendor_id is null unless it was asked for by vendor.';
+CREATE FUNCTION report_revenue("from" timestamptz, "to" timestamptz, granularity text DEFAULT 'month', vendor_id uuid DEFAULT NULL,
+	currency text DEFAULT NULL, by_vendor boolean DEFAULT false) RETURNS SETOF revenue_row
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION report_revenue(timestamptz, timestamptz, text, uuid) IS
-	'Orders, billed and paid amounts in [from, to) by hour, day, week, month, quarter or year of each vendor''s time zone, and by currency. A vendor sees its own; an administrator or analyst all, or one. Periods without anything are left out. Errors: invalid_period, invalid_field, forbidden.';
+COMMENT ON FUNCTION report_revenue(timestamptz, timestamptz, text, uuid, text, boolean) IS
+	'Ordered, billed, paid and recognised amounts in [from, to) by hour (of up to 62 days), day, week, month, quarter or year of each vendor''s time zone, and by currency. A vendor sees its own; an administrator or analyst all, or one. Periods without anything are left out. Errors: invalid_period, invalid_field, forbidden.';
 
 CREATE TYPE revenue_by_row AS (id uuid, name text, currency text, paid numeric);
 COMMENT ON TYPE revenue_by_row IS 'What was paid less what was given back, for a category (null: none), vendor, location or product.';
@@ -88,14 +86,17 @@ INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, sum
 	('GET', '/api/analytics/reports/customer-balances/', 'rental.report_customer_balances', '{vendor,admin}', 200, 'read', 'analytics', 'What customers owe', true),
 	('GET', '/api/analytics/reports/taxes/', 'rental.report_taxes', '{vendor,admin}', 200, 'read', 'analytics', 'Taxes by rate', true);
 
-SELECT report_describe('revenue', 'rental.report_revenue', 'Revenue over time', 'What was ordered, billed and paid, by period and currency.',
-	'orders: count of orders with created_at in the period, status none of cancelled, rejected, expired. billed: sum(invoices.total) by issued_at. paid: sum(payments.amount) by created_at, status succeeded, kind not deposit; refunds and chargebacks count below zero.',
-	'{granularity,vendor}', '
+SELECT report_describe('revenue', 'rental.report_revenue', 'Revenue over time', 'What was ordered, billed, paid and earned, by period and currency.',
+	'orders, ordered: count and sum(orders.total) by created_at, status pending, confirmed, active, returned or completed. billed: sum(invoices.total) by issued_at. paid: sum(payments.amount) by created_at, status succeeded, kind not deposit; refunds and chargebacks below zero. recognised: of order_items of orders that are confirmed, active, returned or completed, (subtotal - discount) * time of the line within the period / time of the line, rounded half-up up to each end.',
+	'{granularity,vendor,currency}', '
 	start_at time the period''s start, on the vendor''s clock
 	currency - ISO 4217
 	orders orders placed and not ended early
 	billed currency invoices less credit notes
-	paid currency received less given back');
+	paid currency received less given back
+	ordered currency totals of the orders
+	recognised currency what the rentals of the period earned, without added taxes
+	vendor_id - the vendor, if by_vendor; else null');
 SELECT report_describe('revenue-by', 'rental.report_revenue_by', 'Revenue by what it was for', 'What was paid, by category, vendor, location or product.',
 	'Each payment (as in revenue) is spread over the lines of its order by their totals (alike if they are all 0), rounded by running sums, so that the parts sum to it.',
 	'{dimension,vendor}', '

@@ -42,7 +42,7 @@ BEGIN
 	END LOOP;
 
 	-- the worker: the jobs
-	GRANT EXECUTE ON FUNCTION stock_expire_holds(), stock_widen_overdue(interval), activity_purge() TO rental_worker;
+	GRANT EXECUTE ON FUNCTION stock_expire_holds(), stock_widen_overdue(interval), report_fold(integer), activity_purge() TO rental_worker;
 
 	-- analysts: the schema that is made for them; availability and reports
 	REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rental_analytics FROM PUBLIC;
@@ -50,14 +50,14 @@ BEGIN
 	GRANT SELECT ON ALL TABLES IN SCHEMA rental_analytics TO rental_analyst;
 	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rental_analytics TO rental_analyst;
 	FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
-		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' AND p.proname <> 'report_describe' OR p.proname ~ '^(un|next_)?availab' OR p.proname IN ('shortages', 'price', 'late_fee'))
+		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' AND p.proname NOT IN ('report_describe', 'report_fold', 'report_rebuild') OR p.proname ~ '^(un|next_)?availab' OR p.proname IN ('shortages', 'price', 'late_fee'))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rental_analyst', f.signature);
 	END LOOP;
 
 	-- all data is the user's, save what is derived or came with the extension
 	FOR t IN SELECT c.oid::regclass AS name FROM pg_catalog.pg_class c
-		WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('timelines', 'endpoint', 'ledger_accounts', 'gateways', 'report_catalog')
+		WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('timelines', 'facts_delta', 'facts_daily', 'facts_monthly', 'facts_products', 'endpoint', 'ledger_accounts', 'gateways', 'report_catalog')
 	LOOP
 		PERFORM pg_catalog.pg_extension_config_dump(t.name, '');
 	END LOOP;

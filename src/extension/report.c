@@ -6,6 +6,7 @@
 
 #include "actor.h"
 #include "errors.h"
+#include "facts.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "period.h"
@@ -13,24 +14,18 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
+/* A sum of amounts with as many decimals as its currency has */
+#define MONEY(column) "round(sum(" column "), rental.currency_exponent(currency))"
+
+PLAN(vendor_parts, FACT_PARTS("$3 IN ('month', 'quarter', 'year')"), FACT_PERIOD_TYPES);
 PLAN(
 	revenue,
-	"SELECT start_at, currency, sum(orders)::bigint, "
-	" COALESCE(sum(billed), 0 * sum(paid)), COALESCE(sum(paid), 0 * sum(billed)) FROM ("
-	" SELECT date_trunc($3, o.created_at, v.time_zone) AS start_at, o.currency, count(*) AS orders, 0 * sum(o.total) AS billed, 0 * sum(o.total) AS paid"
-	"  FROM rental.orders o JOIN rental.vendors v ON v.id = o.vendor_id"
-	"  WHERE o.created_at >= $1 AND o.created_at < $2 AND ($4 IS NULL OR v.id = $4)"
-	"  AND o.status NOT IN ('cancelled', 'rejected', 'expired') GROUP BY 1, 2"
-	" UNION ALL"
-	" SELECT date_trunc($3, n.issued_at, v.time_zone), n.currency, 0, sum(n.total), NULL::numeric"
-	"  FROM rental.invoices n JOIN rental.vendors v ON v.id = n.vendor_id"
-	"  WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($4 IS NULL OR v.id = $4) GROUP BY 1, 2"
-	" UNION ALL"
-	" SELECT date_trunc($3, p.created_at, v.time_zone), p.currency, 0, NULL::numeric, sum(CASE WHEN p.kind IN ('charge', 'capture') THEN p.amount ELSE -p.amount END)"
-	"  FROM rental.payments p JOIN rental.vendors v ON v.id = p.vendor_id"
-	"  WHERE p.created_at >= $1 AND p.created_at < $2 AND ($4 IS NULL OR v.id = $4) AND p.status = 'succeeded' AND p.kind <> 'deposit' GROUP BY 1, 2"
-	") parts GROUP BY start_at, currency ORDER BY start_at, currency",
-	TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID);
+	VENDOR_FACTS_BY_PERIOD
+	"SELECT start_at, currency, sum(pending + confirmed + active + returned + completed)::bigint, " MONEY("billed") ", " MONEY(
+		"paid") ", " MONEY("ordered") ", " MONEY("recognised") ", CASE WHEN $10 THEN vendor_id END AS vendor FROM facts WHERE $9 IS NULL OR currency = $9 GROUP BY 1, 2, 8 "
+															   "HAVING sum(pending + confirmed + active + returned + completed) <> 0 OR sum(billed) <> 0 OR sum(paid) <> 0 OR sum(ordered) <> 0 OR sum(recognised) <> 0 "
+															   "ORDER BY 1, 2, 8",
+	FACT_PERIOD_TYPES, FACT_PART_TYPES, TEXTOID, BOOLOID);
 
 /*
  * report_vendor decides whose figures are shown: a vendor's team sees its own;
@@ -99,34 +94,67 @@ report_rows_now(FunctionCallInfo fcinfo, PreparedPlan *plan, const NullableDatum
 	return rows_of(fcinfo, plan, args, nargs, false);
 }
 
-/* report_revenue("from" timestamptz, "to" timestamptz, granularity text, vendor_id uuid) */
+static Period
+report_period(NullableDatum from, NullableDatum to)
+{
+	Period period;
+
+	request_required(from, "from");
+	request_required(to, "to");
+	period = (Period){DatumGetTimestampTz(from.value), DatumGetTimestampTz(to.value)};
+	if (TIMESTAMP_NOT_FINITE(period.start) || TIMESTAMP_NOT_FINITE(period.end))
+		rental_raise(invalid_period, errmsg("a period has a start and an end"), errfield("to"));
+	if (period.end <= period.start)
+		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield("to"));
+	return period;
+}
+
+static void
+report_granularity(NullableDatum granularity, const Period *period)
+{
+	static const char *const words[] = {"hour", "day", "week", "month", "quarter", "year"};
+	char					*word = request_required_text(granularity, "granularity", 20);
+	int						 i;
+
+	for (i = 0; i < lengthof(words); i++)
+		if (strcmp(word, words[i]) == 0)
+			break;
+	if (i == lengthof(words))
+		rental_raise(invalid_field, errmsg("granularity must be hour, day, week, month, quarter or year"),
+					 errfield("granularity"));
+	if (i == 0 && period->end - period->start > 62 * USECS_PER_DAY)
+		rental_raise(invalid_period, errmsg("by hour a report covers up to 62 days"), errfield("to"));
+}
+
+/* fact_parts fills the four arguments that tell a plan which facts a period needs. */
+static void
+fact_parts(PreparedPlan *plan, const NullableDatum period[4], NullableDatum parts[4])
+{
+	int i;
+
+	plan_execute(plan, period, 4, true);
+	for (i = 0; i < 4; i++)
+		parts[i] = plan_keep(0, i + 1);
+	/* no vendor, no parts */
+	for (i = 0; i < 2; i++)
+		if (parts[i].isnull)
+			parts[i] = VALUE(BoolGetDatum(false));
+}
+
+/* report_revenue("from", "to", granularity, vendor_id, currency, by_vendor) */
 PG_FUNCTION_INFO_V1(report_revenue);
 Datum
 report_revenue(PG_FUNCTION_ARGS)
 {
-	static const char *const granularities[] = {"hour", "day", "week", "month", "quarter", "year"};
-	char					*granularity = request_required_text(FCARG(2), "granularity", 20);
-	NullableDatum			 vendor;
-	uint64					 n;
-	int						 i;
+	Period		  period = report_period(FCARG(0), FCARG(1));
+	NullableDatum args[10] = {FCARG(0), FCARG(1), FCARG(2), report_vendor(FCARG(3))};
 
-	request_required(FCARG(0), "from");
-	request_required(FCARG(1), "to");
-	if (PG_GETARG_TIMESTAMPTZ(1) <= PG_GETARG_TIMESTAMPTZ(0))
-		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield("to"));
-	for (i = 0; i < lengthof(granularities); i++)
-		if (strcmp(granularity, granularities[i]) == 0)
-			break;
-	if (i == lengthof(granularities))
-		rental_raise(invalid_field, errmsg("granularity must be hour, day, week, month, quarter or year"),
-					 errfield("granularity"));
-	vendor = report_vendor(FCARG(3));
-	InitMaterializedSRF(fcinfo, 0);
+	report_granularity(FCARG(2), &period);
 	plan_open();
-	n = plan_read(&revenue, FCARG(0), FCARG(1), VALUE(CStringGetTextDatum(granularity)), vendor);
-	put_rows((ReturnSetInfo *) fcinfo->resultinfo, n);
-	plan_close();
-	PG_RETURN_NULL();
+	fact_parts(&vendor_parts, args, &args[4]);
+	args[8] = FCARG(4);
+	args[9] = FCARG(5);
+	return rows_of(fcinfo, &revenue, args, 10, true);
 }
 
 PLAN(
@@ -199,15 +227,6 @@ PLAN(
 	"WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($3 IS NULL OR n.vendor_id = $3) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
 	TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID);
 
-static void
-period_args(FunctionCallInfo fcinfo)
-{
-	request_required(FCARG(0), "from");
-	request_required(FCARG(1), "to");
-	if (PG_GETARG_TIMESTAMPTZ(1) <= PG_GETARG_TIMESTAMPTZ(0))
-		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield("to"));
-}
-
 /* report_revenue_by("from" timestamptz, "to" timestamptz, dimension text, vendor_id uuid) */
 PG_FUNCTION_INFO_V1(report_revenue_by);
 Datum
@@ -215,7 +234,7 @@ report_revenue_by(PG_FUNCTION_ARGS)
 {
 	char *dimension = request_required_text(FCARG(2), "dimension", 20);
 
-	period_args(fcinfo);
+	report_period(FCARG(0), FCARG(1));
 	request_word(dimension, "dimension", (const char *[]){"category", "vendor", "location", "product", NULL});
 	return report_rows(fcinfo, &revenue_by, (NullableDatum[]){FCARG(0), FCARG(1), FCARG(2), report_vendor(FCARG(3))},
 					   4);
@@ -240,6 +259,6 @@ PG_FUNCTION_INFO_V1(report_taxes);
 Datum
 report_taxes(PG_FUNCTION_ARGS)
 {
-	period_args(fcinfo);
+	report_period(FCARG(0), FCARG(1));
 	return report_rows(fcinfo, &taxes, (NullableDatum[]){FCARG(0), FCARG(1), report_vendor(FCARG(2))}, 3);
 }

@@ -184,6 +184,7 @@ GET     /api/orders/payouts/{payout_id}/                                team
 GET     /api/settings/gateways/                                         admin
 PATCH   /api/settings/gateways/<gateway>/                               admin    {"tolerance_seconds":300}
 GET     /api/analytics/reports/                                         vendors
+POST    /api/analytics/fold/                                            admin
 GET     /api/analytics/reports/revenue-by/                              team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/lost-demand/                             team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/funnel/                                  team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
