@@ -33,13 +33,13 @@ activity_init(void)
 							1, 36500, PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
-PLAN(events_of, "SELECT value FROM jsonb_array_elements($1)", JSONBOID);
+PLAN(lists_of, "SELECT jsonb_build_array(value) FROM jsonb_array_elements($1)", JSONBOID);
 PLAN(
 	activity_insert,
 	"INSERT INTO rental.activity (vendor_id, kind, product_id, user_id, visitor, start_at, end_at, quantity, at) "
 	"SELECT v.id, e ->> 'kind', p.id, CASE WHEN $2 THEN (e ->> 'user')::uuid END, e ->> 'visitor', "
 	" (a ->> COALESCE(k.names[1], ''))::timestamptz, (a ->> COALESCE(k.names[2], ''))::timestamptz, (a ->> 'quantity')::integer, $3 "
-	"FROM (SELECT $1 AS e, $1 -> 'args' AS a) e "
+	"FROM (SELECT e, e -> 'args' AS a FROM jsonb_array_elements($1) e) e "
 	"LEFT JOIN rental.products p ON p.id = (a ->> 'product_id')::uuid "
 	"LEFT JOIN rental.vendors v ON v.id = COALESCE(p.vendor_id, (a ->> 'vendor')::uuid) "
 	"LEFT JOIN LATERAL (SELECT names FROM (VALUES (ARRAY['start_at', 'end_at']), (ARRAY['from', 'to']), "
@@ -55,20 +55,21 @@ PLAN(
  */
 PLAN(
 	wishes,
-	"WITH e AS (SELECT $1 AS e, $1 -> 'args' AS a), wish AS ("
-	" SELECT (a ->> 'product_id')::uuid AS product_id, (a ->> 'location_id')::uuid AS location_id, (a ->> 'start_at')::timestamptz AS start_at, "
+	"WITH e AS (SELECT e, e -> 'args' AS a FROM jsonb_array_elements($1) e), wish AS ("
+	" SELECT e, (a ->> 'product_id')::uuid AS product_id, (a ->> 'location_id')::uuid AS location_id, (a ->> 'start_at')::timestamptz AS start_at, "
 	"  (a ->> 'end_at')::timestamptz AS end_at, COALESCE((a ->> 'quantity')::integer, 1) AS quantity, 'search' AS source, false AS any_time, false AS blamed "
 	"  FROM e WHERE e ->> 'kind' = 'search' AND COALESCE(e ->> 'role', '') NOT IN ('vendor', 'admin') AND a ?& ARRAY['product_id', 'start_at', 'end_at'] "
-	" UNION ALL SELECT (a ->> 'product_id')::uuid, (a ->> 'location_id')::uuid, (a ->> 'from')::timestamptz, (a ->> 'to')::timestamptz, 1, 'search', true, false "
+	" UNION ALL SELECT e, (a ->> 'product_id')::uuid, (a ->> 'location_id')::uuid, (a ->> 'from')::timestamptz, (a ->> 'to')::timestamptz, 1, 'search', true, false "
 	"  FROM e WHERE e ->> 'kind' = 'search' AND COALESCE(e ->> 'role', '') NOT IN ('vendor', 'admin') AND a ?& ARRAY['product_id', 'from', 'to'] "
-	" UNION ALL SELECT i.product_id, i.location_id, i.start_at, i.end_at, i.quantity, 'cart', false, false "
+	" UNION ALL SELECT e, i.product_id, i.location_id, i.start_at, i.end_at, i.quantity, 'cart', false, false "
 	"  FROM e JOIN rental.carts c ON c.customer_id = (e ->> 'user')::uuid JOIN rental.cart_items i ON i.cart_id = c.id "
 	"  WHERE e ->> 'kind' IN ('cart', 'checkout') AND i.end_at > $2 "
-	" UNION ALL SELECT (i ->> 'product_id')::uuid, (i ->> 'location_id')::uuid, (i ->> 'start_at')::timestamptz, (i ->> 'end_at')::timestamptz, "
+	" UNION ALL SELECT e, (i ->> 'product_id')::uuid, (i ->> 'location_id')::uuid, (i ->> 'start_at')::timestamptz, (i ->> 'end_at')::timestamptz, "
 	"  COALESCE((i ->> 'quantity')::integer, 1), 'order', false, e ->> 'field' LIKE format('items[%s].%%', n - 1) OR NOT a ? 'items' "
 	"  FROM e, LATERAL jsonb_array_elements(COALESCE((a ->> 'items')::jsonb, jsonb_build_array(a))) WITH ORDINALITY AS l (i, n) "
 	"  WHERE e ->> 'kind' = 'order' AND e ->> 'code' = 'insufficient_stock') "
-	"SELECT p.vendor_id, p.id, l.id, w.start_at, w.end_at, s.short, v.currency, w.source "
+	"SELECT p.vendor_id, p.id, l.id, w.start_at, w.end_at, s.short, v.currency, w.source, "
+	" md5(COALESCE(w.e ->> 'user', w.e ->> 'visitor') || ($2 AT TIME ZONE 'UTC')::date) "
 	"FROM wish w JOIN rental.products p ON p.id = w.product_id AND p.is_active JOIN rental.vendors v ON v.id = p.vendor_id "
 	"LEFT JOIN rental.locations l ON l.id = w.location_id AND l.vendor_id = p.vendor_id, "
 	"LATERAL (SELECT CASE WHEN w.any_time THEN (SELECT max(s.available) FROM rental.availability_steps(p.id, tstzrange(w.start_at, w.end_at), w.location_id) s) "
@@ -79,18 +80,17 @@ PLAN(
 PLAN(price_of, "SELECT (rental.price($1, $2, $3, $4)).total", UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID);
 PLAN(
 	lost_insert,
-	"INSERT INTO rental.lost_demand AS l (vendor_id, product_id, location_id, start_at, end_at, quantity, currency, source, value, reason, who, day, created_at) "
-	"SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, 'insufficient_stock', "
-	" md5(COALESCE($10 ->> 'user', $10 ->> 'visitor') || ($11 AT TIME ZONE 'UTC')::date), ($11 AT TIME ZONE 'UTC')::date, $11 "
+	"INSERT INTO rental.lost_demand AS l (vendor_id, product_id, location_id, start_at, end_at, quantity, currency, source, who, value, reason, day, created_at) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'insufficient_stock', ($11 AT TIME ZONE 'UTC')::date, $11) "
 	"ON CONFLICT (product_id, start_at, end_at, who, day, vendor_id) DO UPDATE SET "
 	" quantity = GREATEST(l.quantity, EXCLUDED.quantity), value = GREATEST(l.value, EXCLUDED.value), "
 	" source = CASE WHEN 'order' IN (l.source, EXCLUDED.source) THEN 'order' WHEN 'cart' IN (l.source, EXCLUDED.source) THEN 'cart' ELSE 'search' END",
-	UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, NUMERICOID, JSONBOID,
+	UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID,
 	TIMESTAMPTZOID);
 
 /* A wish that was not met: the columns that lost_demand takes over, then the value */
-#define WISH_COLUMNS 8
-#define WISH_VALUE	 8
+#define WISH_COLUMNS 9
+#define WISH_VALUE	 9
 
 typedef struct Wish
 {
@@ -108,23 +108,22 @@ find_price(void *arg)
 		wish->columns[WISH_VALUE].value = PointerGetDatum(DatumGetNumericCopy(wish->columns[WISH_VALUE].value));
 }
 
-/* take_event records one event, and what of it could not be had. */
+/* take_events records a list of events, and what of them could not be had. */
 static void
-take_event(void *arg)
+take_events(void *arg)
 {
-	NullableDatum event = VALUE(*(Datum *) arg);
+	NullableDatum events = VALUE(*(Datum *) arg);
 	NullableDatum now = VALUE(TimestampTzGetDatum(rental_now()));
 	uint64		  n;
 	uint64		  i;
+	int			  column;
 	Wish		 *found;
 
-	plan_run(&activity_insert, event, VALUE(BoolGetDatum(activity_users)), now);
-	n = plan_run(&wishes, event, now);
+	plan_run(&activity_insert, events, VALUE(BoolGetDatum(activity_users)), now);
+	n = plan_run(&wishes, events, now);
 	found = palloc0((n + 1) * sizeof(Wish));
 	for (i = 0; i < n; i++)
 	{
-		int column;
-
 		for (column = 0; column < WISH_COLUMNS; column++)
 			found[i].columns[column] = plan_value(i, column + 1);
 		found[i].columns[WISH_VALUE] = NULLVALUE;
@@ -135,11 +134,11 @@ take_event(void *arg)
 
 		/* what has no price, say since nobody may rent it for so long, is wanted all the same */
 		plan_try(find_price, &found[i], true);
-		plan_run(&lost_insert, c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], event, now);
+		plan_run(&lost_insert, c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], now);
 	}
 }
 
-/* activity_record(events jsonb) */
+/* activity_record(events jsonb): all at once, or one by one if that fails */
 PG_FUNCTION_INFO_V1(activity_record);
 Datum
 activity_record(PG_FUNCTION_ARGS)
@@ -147,18 +146,22 @@ activity_record(PG_FUNCTION_ARGS)
 	int32  understood = 0;
 	uint64 n;
 	uint64 i;
-	Datum *events;
+	Datum *lists;
+	Datum  all = PG_GETARG_DATUM(0);
 
 	if (!activity_on)
 		PG_RETURN_INT32(0);
 	plan_open();
-	n = plan_read(&events_of, FCARG(0));
-	events = palloc((n + 1) * sizeof(Datum));
+	n = plan_read(&lists_of, VALUE(all));
+	lists = palloc((n + 1) * sizeof(Datum));
 	for (i = 0; i < n; i++)
-		events[i] = plan_datum(i, 1);
-	for (i = 0; i < n; i++)
-		if (plan_try(take_event, &events[i], true) == NULL)
-			understood++;
+		lists[i] = plan_datum(i, 1);
+	if (plan_try(take_events, &all, true) == NULL)
+		understood = (int32) n;
+	else
+		for (i = 0; i < n; i++)
+			if (plan_try(take_events, &lists[i], true) == NULL)
+				understood++;
 	plan_close();
 	PG_RETURN_INT32(understood);
 }

@@ -30,6 +30,7 @@
 #define BATCH_MOST	 2000	/* notes that may wait */
 #define NOTE_MOST	 16384	/* bytes of one */
 #define BYTES_MOST	 524288 /* of all that wait */
+#define SEEN		 4096	/* reads of a batch that are known again */
 
 struct Activity
 {
@@ -38,7 +39,8 @@ struct Activity
 	h2o_timeout_entry_t tick;
 	Buffer				notes; /* a JSON array without its end */
 	unsigned			nnotes;
-	Buffer				batch; /* on its way */
+	uint64_t			seen[SEEN]; /* hashes of reads since the last batch */
+	Buffer				batch;		/* on its way */
 	PgQuery				query;
 	bool				busy;
 	const char		   *values[1];
@@ -82,6 +84,7 @@ activity_flush(Activity *activity)
 	activity->batch = activity->notes;
 	memset(&activity->notes, 0, sizeof(activity->notes));
 	activity->nnotes = 0;
+	memset(activity->seen, 0, sizeof(activity->seen));
 	memset(&activity->query, 0, sizeof(activity->query));
 	activity->query.statement.sql = record_sql;
 	activity->query.values = activity->values;
@@ -148,6 +151,20 @@ write_note(Buffer *note, Call *call, const char *const *arguments)
 	buffer_append_text(note, "}}");
 }
 
+/* was_seen: the same client has just read the same, which is told once a batch. */
+static bool
+was_seen(Activity *activity, Call *call)
+{
+	const char *who = call->actor.known ? call->actor.user_id : call->client;
+	uint64_t	hash =
+		hash_bytes(call->target, call->target_len, KIND_VISITOR) ^ hash_bytes(who, strlen(who), KIND_VISITOR);
+	uint64_t *slot = &activity->seen[hash % SEEN];
+	bool	  seen = *slot == hash;
+
+	*slot = hash;
+	return seen;
+}
+
 /* activity_note notes a request that has been answered, if it went well or the present state was against it. */
 void
 activity_note(Activity *activity, Call *call)
@@ -156,7 +173,9 @@ activity_note(Activity *activity, Call *call)
 	const char **arguments;
 	Buffer		 note;
 
-	if (call->is_head || (status >= 400 && status != 409) || (arguments = arguments_of(call)) == NULL)
+	if (call->is_head || (status >= 400 && status != 409))
+		return;
+	if ((call->endpoint->method == METHOD_GET && was_seen(activity, call)) || (arguments = arguments_of(call)) == NULL)
 		return;
 	buffer_init(&note, &call->req->pool, 512);
 	write_note(&note, call, arguments);

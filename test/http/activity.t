@@ -35,7 +35,10 @@ sub lost
 # Looks
 
 expect(call('GET', $path), 200, 'a look');
-expect(call('GET', $path), 200, 'another, from the cache');
+expect(call('GET', $path), 200, 'the same again') for 1 .. 3;
+is(kept("product_id = '$camera->{id}'", 1), 1, 'who looks again at once, has looked once');
+is(call('GET', $path)->{headers}{'x-cache'}, 'HIT', 'a later look, from the cache');
+is(kept("product_id = '$camera->{id}'", 2), 2, 'counts');
 expect(call('GET', $path, as => $customer), 200, 'one by who is logged in');
 call('GET', $path, as => $vendor);
 call('HEAD', $path);
@@ -53,7 +56,11 @@ expect(call('GET', "${path}availability/?from=$when[1]&to=$when[3]", as => $cust
 is(kept("product_id = '$camera->{id}' AND kind = 'search'", 2), 2, 'two searches');
 is(sql("SELECT count(*) FROM rental.activity WHERE product_id = '$camera->{id}' AND kind = 'search' AND start_at = '$when[1]' AND end_at = '$when[3]'"), 2, 'with their periods');
 is(lost($camera), '', 'nothing was missing');
-expect(call('GET', "${path}price/?$query&quantity=5", as => $customer), 200, 'a price of more than there is') for 1 .. 3;
+for my $turn (3 .. 5)
+{
+	expect(call('GET', "${path}price/?$query&quantity=5", as => $customer), 200, 'a price of more than there is');
+	kept("product_id = '$camera->{id}' AND kind = 'search'", $turn);
+}
 is(kept("product_id = '$camera->{id}' AND kind = 'search'", 5), 5, 'three more');
 is(lost($camera), 'search 3 405.00 EUR', 'three pieces were missing, once, and what they cost: 3 × 3 × 45.00');
 
@@ -123,9 +130,10 @@ sql("ALTER DATABASE $database RESET rental.activity; ALTER DATABASE $database SE
 }
 sql("ALTER DATABASE $database RESET rental.activity_users");
 {
-	my $shim = shim_start(RENTAL_CACHE_BYTES => 0);
-	call('GET', "/api/catalog/products/$thing->{id}/", url => $shim->{url}) for 1 .. 1200;
+	my $shim = shim_start(RENTAL_TRUSTED_HOPS => 1);
+	call('GET', "/api/catalog/products/$thing->{id}/", url => $shim->{url}, headers => { 'X-Forwarded-For' => sprintf '10.1.%d.%d', $_ / 256, $_ % 256 }) for 1 .. 1200;
 	is(kept("product_id = '$thing->{id}'", 1201), 1201, 'many come in batches, none is lost while the database is there');
+	is(sql("SELECT count(DISTINCT visitor) FROM rental.activity WHERE product_id = '$thing->{id}'"), 1201, 'each a visitor of its own');
 	shim_stop($shim);
 }
 is(sql("SELECT rental.activity_record('[{\"kind\":\"view\",\"visitor\":\"x\",\"args\":{\"product_id\":\"no\"}},{\"kind\":\"nonsense\"},{\"kind\":\"view\",\"visitor\":\"x\",\"args\":{}}]')"), 1,

@@ -21,7 +21,9 @@ SELECT is_empty($$ SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'renta
 
 -- Nobody is known by them
 
-SELECT is_empty($$ SELECT line FROM actual WHERE line ~ '(pass|hash|secret|token|email|mail|phone|address|street|recipient|buyer|seller|avatar|note|reason|signature|session|payout_details|tax_number|jsonb?$|bytea$)' $$,
+SELECT is_empty($$ SELECT line FROM actual WHERE line ~ '(pass|hash|secret|token|email|mail|phone|address|street|recipient|buyer|seller|avatar|note|reason|signature|session|payout_details|tax_number|jsonb?$|bytea$)'
+	AND line !~ '^lost_demand \d+ reason text' -- the code of an error
+$$,
 	'no column has a name or type that might');
 SELECT demo_load(1);
 DO $$
