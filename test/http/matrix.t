@@ -187,6 +187,8 @@ GET     /api/analytics/reports/                                         vendors
 POST    /api/analytics/fold/                                            admin
 GET     /api/analytics/reports/revenue-by/                              team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/lost-demand/                             team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/forecast/                                team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/suggestions/                             team     {"vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/funnel/                                  team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/taxes/                                   team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/trial-balance/                           team     {"vendor_id":"{vendor_id}"}
