@@ -91,11 +91,12 @@
 												" AND n.first < n.last AS some) m"
 
 /* Which of them there are, as arguments of the plans below: whole months, other whole days, e1 and e2 where there are parts of days */
-#define FACT_PARTS(by_month)                                                                                 \
+#define FACT_PARTS_OF(zones)                                                                                 \
 	"SELECT bool_or(z.m1 < z.m2), bool_or(z.d1 < z.m1 OR z.m2 < z.d2), max(z.e1) FILTER (WHERE z.e1 > $1), " \
-	"min(z.e2) FILTER (WHERE z.e2 < $2) FROM (" FACT_ZONES(by_month) ") z"
-#define FACT_PERIOD_TYPES TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID
-#define FACT_PART_TYPES	  BOOLOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID
+	"min(z.e2) FILTER (WHERE z.e2 < $2) FROM (" zones ") z"
+#define FACT_PARTS(by_month) FACT_PARTS_OF(FACT_ZONES(by_month))
+#define FACT_PERIOD_TYPES	 TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID
+#define FACT_PART_TYPES		 BOOLOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID
 
 /* The parts of days: events and spans of the books in [a, b) of piece p */
 #define PIECES                                                                                                           \
@@ -144,5 +145,37 @@
 																																						 "",                                                                                         \
 																																						 "$7",                                                                                       \
 																																						 "$8")) ") "
+
+/*
+ * The same of products, over the whole of [$1, $2): $3 is 'month', whole
+ * months are read from facts_products and the rest from the books.
+ */
+#define PRODUCT_ZONES                                                                                                   \
+	"SELECT z.time_zone, w.first AS m1, w.last AS m2, w.first AS d1, w.last AS d2, "                                    \
+	"CASE WHEN w.first <= w.last THEN " DAY_BEGINS(                                                                     \
+		"w.first") " ELSE $2 END AS e1, "                                                                               \
+				   "CASE WHEN w.first <= w.last THEN " DAY_BEGINS(                                                      \
+					   "w.last") " ELSE $2 END AS e2 "                                                                  \
+								 "FROM (SELECT DISTINCT time_zone FROM rental.vendors WHERE $4 IS NULL OR id = $4) z, " \
+								 "LATERAL (SELECT date_trunc('month', $1 AT TIME ZONE z.time_zone)::date AS first, "    \
+								 " date_trunc('month', $2 AT TIME ZONE z.time_zone)::date AS last) a, "                 \
+								 "LATERAL (SELECT CASE WHEN " DAY_BEGINS(                                               \
+									 "a.first") " < $1 THEN (a.first + interval '1 month')::date ELSE a.first END AS first, a.last) w"
+#define PRODUCT_PARTS FACT_PARTS_OF(PRODUCT_ZONES)
+#define PRODUCT_FACTS_OF_PERIOD                                                                                                                                                                    \
+	"WITH zones AS MATERIALIZED (" PRODUCT_ZONES "), "                                                                                                                                             \
+	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                                                    \
+	", unfolded AS MATERIALIZED (" PRODUCT_PIVOT("day", KINDS_BY_PRODUCT("rental.facts_delta", " WHERE ($4 IS NULL OR x.vendor_id = $4)")) "), books AS MATERIALIZED (SELECT * FROM (" PART_KINDS( \
+		"x.product_id, x.location_id, ", "$7",                                                                                                                                                     \
+		"$8") ") q WHERE kind IN ('booked', 'rented')), "                                                                                                                                          \
+			  "facts AS (SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                                                          \
+				  COLUMN_F,                                                                                                                                                                        \
+				  ", ") " FROM vendors_in v JOIN rental.facts_products f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"                                                        \
+						" UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                                               \
+							COLUMN_F,                                                                                                                                                              \
+							", ") " FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5 OR $6"                                                     \
+								  " UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                                     \
+									  COLUMN_F, ", ") " FROM (" PRODUCT_PIVOT("start_at",                                                                                                          \
+																			  "SELECT * FROM books") ") f) "
 
 #endif /* RENTAL_FACTS_H */

@@ -14,19 +14,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
-/* A sum of amounts with as many decimals as its currency has */
-#define MONEY(column) "round(sum(" column "), rental.currency_exponent(currency))"
-
-PLAN(vendor_parts, FACT_PARTS("$3 IN ('month', 'quarter', 'year')"), FACT_PERIOD_TYPES);
-PLAN(
-	revenue,
-	VENDOR_FACTS_BY_PERIOD
-	"SELECT start_at, currency, sum(pending + confirmed + active + returned + completed)::bigint, " MONEY("billed") ", " MONEY(
-		"paid") ", " MONEY("ordered") ", " MONEY("recognised") ", CASE WHEN $10 THEN vendor_id END AS vendor FROM facts WHERE $9 IS NULL OR currency = $9 GROUP BY 1, 2, 8 "
-															   "HAVING sum(pending + confirmed + active + returned + completed) <> 0 OR sum(billed) <> 0 OR sum(paid) <> 0 OR sum(ordered) <> 0 OR sum(recognised) <> 0 "
-															   "ORDER BY 1, 2, 8",
-	FACT_PERIOD_TYPES, FACT_PART_TYPES, TEXTOID, BOOLOID);
-
 /*
  * report_vendor decides whose figures are shown: a vendor's team sees its own;
  * staff and, in SQL, an analyst see all or the one they name.
@@ -126,35 +113,72 @@ report_granularity(NullableDatum granularity, const Period *period)
 		rental_raise(invalid_period, errmsg("by hour a report covers up to 62 days"), errfield("to"));
 }
 
-/* fact_parts fills the four arguments that tell a plan which facts a period needs. */
 static void
-fact_parts(PreparedPlan *plan, const NullableDatum period[4], NullableDatum parts[4])
+report_check(FunctionCallInfo fcinfo, ReportShape shape, NullableDatum *vendor)
 {
-	int i;
+	Period period = {0, 0};
 
-	plan_execute(plan, period, 4, true);
-	for (i = 0; i < 4; i++)
-		parts[i] = plan_keep(0, i + 1);
-	/* no vendor, no parts */
-	for (i = 0; i < 2; i++)
-		if (parts[i].isnull)
-			parts[i] = VALUE(BoolGetDatum(false));
+	if (shape.has_period)
+		period = report_period(FCARG(0), FCARG(1));
+	if (shape.granularity >= 0)
+		report_granularity(FCARG(shape.granularity), &period);
+	if (shape.most >= 0 &&
+		(PG_ARGISNULL(shape.most) || PG_GETARG_INT32(shape.most) < 1 || PG_GETARG_INT32(shape.most) > 10000))
+		rental_raise(invalid_value, errmsg("most must be 1 to 10000"), errfield("most"));
+	*vendor = report_vendor(FCARG(shape.vendor));
 }
 
-/* report_revenue("from", "to", granularity, vendor_id, currency, by_vendor) */
-PG_FUNCTION_INFO_V1(report_revenue);
 Datum
-report_revenue(PG_FUNCTION_ARGS)
+report_books(FunctionCallInfo fcinfo, PreparedPlan *plan, ReportShape shape)
 {
-	Period		  period = report_period(FCARG(0), FCARG(1));
-	NullableDatum args[10] = {FCARG(0), FCARG(1), FCARG(2), report_vendor(FCARG(3))};
+	NullableDatum args[PLAN_MAX_ARGS];
+	int			  i;
 
-	report_granularity(FCARG(2), &period);
+	for (i = 0; i < PG_NARGS(); i++)
+		args[i] = FCARG(i);
+	report_check(fcinfo, shape, &args[shape.vendor]);
+	return report_rows(fcinfo, plan, args, PG_NARGS());
+}
+
+PLAN(vendor_parts, FACT_PARTS("$3 IN ('month', 'quarter', 'year')"), FACT_PERIOD_TYPES);
+PLAN(product_parts, PRODUCT_PARTS, FACT_PERIOD_TYPES);
+
+/* facts_answer answers by facts: it looks first which parts of them the period takes. */
+static Datum
+facts_answer(FunctionCallInfo fcinfo, PreparedPlan *parts, PreparedPlan *plan, ReportShape shape,
+			 const char *granularity)
+{
+	NullableDatum args[PLAN_MAX_ARGS] = {FCARG(0), FCARG(1), VALUE(CStringGetTextDatum(granularity))};
+	int			  n = 8;
+	int			  i;
+
+	if (shape.granularity >= 0)
+		args[2] = FCARG(shape.granularity);
+	report_check(fcinfo, shape, &args[3]);
 	plan_open();
-	fact_parts(&vendor_parts, args, &args[4]);
-	args[8] = FCARG(4);
-	args[9] = FCARG(5);
-	return rows_of(fcinfo, &revenue, args, 10, true);
+	plan_execute(parts, args, 4, true);
+	for (i = 0; i < 4; i++)
+		args[4 + i] = plan_keep(0, i + 1);
+	/* no vendor, no parts */
+	for (i = 4; i < 6; i++)
+		if (args[i].isnull)
+			args[i] = VALUE(BoolGetDatum(false));
+	for (i = 2; i < PG_NARGS(); i++)
+		if (i != shape.granularity && i != shape.vendor)
+			args[n++] = FCARG(i);
+	return rows_of(fcinfo, plan, args, n, true);
+}
+
+Datum
+report_vendor_facts(FunctionCallInfo fcinfo, PreparedPlan *plan, ReportShape shape)
+{
+	return facts_answer(fcinfo, &vendor_parts, plan, shape, "day");
+}
+
+Datum
+report_product_facts(FunctionCallInfo fcinfo, PreparedPlan *plan, ReportShape shape)
+{
+	return facts_answer(fcinfo, &product_parts, plan, shape, "month");
 }
 
 PLAN(

@@ -184,6 +184,23 @@ GET     /api/orders/payouts/{payout_id}/                                team
 GET     /api/settings/gateways/                                         admin
 PATCH   /api/settings/gateways/<gateway>/                               admin    {"tolerance_seconds":300}
 GET     /api/analytics/reports/                                         vendors
+GET     /api/analytics/reports/orders/                                  team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/cancellations/                           team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/seasonality/                             team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/ranking/                                 team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/utilisation/                             team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/stock-turn/                              team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/units/                                   team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/inventory/                               team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/customers/                               team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/cohorts/                                 team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/durations/                               team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/late/                                    team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/overdue/                                 team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/receivables/                             team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/deposits/                                team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/commission/                              team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+PUT     /api/catalog/products/{product_id}/purchase-cost/               team     {"amount":"1.00"}
 POST    /api/analytics/fold/                                            admin
 GET     /api/analytics/reports/revenue-by/                              team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/lost-demand/                             team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}

@@ -75,5 +75,33 @@ INSERT INTO rental.payments (id, vendor_id, order_id, kind, amount, currency, me
 INSERT INTO rental.payments (id, vendor_id, order_id, parent_id, kind, amount, currency, method, status, created_at)
 	SELECT pg_temp.id('0010', m.n), p.vendor_id, p.order_id, p.id, CASE WHEN m.n % 2 = 0 THEN 'refund' ELSE 'chargeback' END, p.amount, p.currency, 'cash', 'succeeded', p.created_at + interval '3 days'
 	FROM made m JOIN rental.payments p ON p.id = pg_temp.id('0009', 4 * m.n) WHERE m.n % 12 = 0 AND p.status = 'succeeded';
+-- numbered units of some products, each serving lines one after another; stock that comes and goes; blackouts; commission and payouts
+UPDATE rental.stock SET changes = ARRAY[ROW('2025-05-05 10:00Z', 1)::rental.stock_change, ROW('2026-02-01Z', -1)::rental.stock_change] WHERE hashtext(product_id::text) % 4 = 0;
+INSERT INTO rental.blackouts (vendor_id, product_id, location_id, quantity, period)
+	SELECT vendor_id, product_id, location_id, 1, '[2025-04-10 07:00Z, 2025-04-20)' FROM rental.stock WHERE hashtext(location_id::text) % 3 = 0 AND quantity > 1;
+UPDATE rental.products SET purchase_cost = 50 + hashtext(id::text) % 20 WHERE name LIKE 'Product %3';
+INSERT INTO rental.units (id, vendor_id, product_id, location_id, code, in_service, purchase_cost)
+	SELECT pg_temp.id('0011', 2 * n + k), p.vendor_id, p.id, s.location_id, 'U' || k, CASE WHEN n % 5 = 0 THEN '[2025-02-01, 2026-03-01)'::tstzrange ELSE '[2024-01-01, 2030-01-01)' END,
+		CASE WHEN k = 1 THEN 77 END
+	FROM generate_series(1, :products, 9) n JOIN rental.products p ON p.id = pg_temp.id('0005', n), generate_series(0, 1) k,
+		LATERAL (SELECT location_id FROM rental.stock WHERE product_id = p.id ORDER BY location_id LIMIT 1) s;
+INSERT INTO rental.reservations (id, vendor_id, product_id, location_id, order_item_id, quantity, state, period, blocked)
+	SELECT ('00000000-0012-' || substr(i.id::text, 15))::uuid, i.vendor_id, i.product_id, i.location_id, i.id, 1, 'released', tstzrange(i.start_at, i.end_at), tstzrange(i.start_at, i.end_at)
+	FROM rental.order_items i WHERE EXISTS (SELECT FROM rental.units u WHERE u.product_id = i.product_id);
+DO $$
+DECLARE
+	r record;
+BEGIN
+	FOR r IN SELECT id, vendor_id, blocked, product_id FROM rental.reservations ORDER BY id LOOP
+		INSERT INTO rental.unit_assignments (vendor_id, reservation_id, unit_id, blocked)
+			SELECT r.vendor_id, r.id, u.id, r.blocked FROM rental.units u WHERE u.product_id = r.product_id
+				AND NOT EXISTS (SELECT FROM rental.unit_assignments a WHERE a.unit_id = u.id AND a.blocked && r.blocked) ORDER BY u.id LIMIT 1;
+	END LOOP;
+END $$;
+INSERT INTO rental.ledger_entries (vendor_id, posting_id, line, account, amount, currency, kind, created_at)
+	SELECT vendor_id, id, l.line, l.account, l.sign * round(amount / 10, rental.currency_exponent(currency)), currency, 'charge', created_at
+	FROM rental.payments, (VALUES (1, 'commission', 1), (2, 'platform_claim', -1)) AS l (line, account, sign) WHERE kind = 'charge' AND status = 'succeeded' AND amount >= 10;
+INSERT INTO rental.payouts (vendor_id, number, amount, currency, created_at)
+	SELECT v.id, 'PAY-' || n, n * 10, v.currency, '2025-01-15 23:30Z'::timestamptz + n * interval '30 days' FROM rental.vendors v, generate_series(1, 12) n WHERE v.slug LIKE 'report-%';
 SET session_replication_role = origin;
 DROP TABLE priced, line;
