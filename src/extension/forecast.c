@@ -172,7 +172,7 @@ static void
 minimise(Problem *problem, int k, const double *start)
 {
 	double point[MAX_PARAMETERS + 1][MAX_PARAMETERS];
-	double value[MAX_PARAMETERS + 1];
+	double value[MAX_PARAMETERS + 1] = {0};
 	int	   best = 0;
 
 	for (int i = 0; i <= k; i++)
