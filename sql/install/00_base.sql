@@ -69,11 +69,13 @@ CREATE TABLE endpoint (
 	upload_bytes integer CHECK (upload_bytes > 0),
 	download boolean NOT NULL DEFAULT false,
 	raw_body boolean NOT NULL DEFAULT false,
+	csv boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (method, path),
 	CHECK ((cache_seconds = 0 OR (method = 'GET' AND auth = '{public}')) AND (NOT stream OR method = 'GET')),
 	CHECK ((upload_field IS NULL OR method = 'POST') AND (upload_bytes IS NULL OR upload_field IS NOT NULL)),
 	CHECK (NOT raw_body OR (method = 'POST' AND upload_field IS NULL)),
-	CHECK (NOT download OR (method = 'GET' AND NOT stream AND cache_seconds = 0))
+	CHECK (NOT download OR (method = 'GET' AND NOT stream AND cache_seconds = 0)),
+	CHECK (NOT csv OR (method = 'GET' AND NOT stream AND NOT download AND cache_seconds = 0))
 );
 COMMENT ON TABLE endpoint IS
 	'One row for each HTTP operation. The function stands by its schema-qualified name, which must be unique; its arguments are the request, its result the answer.';
@@ -89,6 +91,8 @@ COMMENT ON COLUMN endpoint.upload_bytes IS 'how large the file may be; null: as 
 COMMENT ON COLUMN endpoint.download IS 'the answer is a file: the function returns a file_view';
 COMMENT ON COLUMN endpoint.raw_body IS
 	'the function gets the body as it came, of whatever type, in its argument body, and the header X-Y in an argument header_x_y, so that it can check a signature';
+COMMENT ON COLUMN endpoint.csv IS
+	'the rows of a set-returning function as CSV, however many, sent as they are made; the request may say format=csv, too';
 COMMENT ON COLUMN endpoint.builtin IS 'made by the extension, so not part of a dump';
 
 CREATE TYPE stream_view AS (topics text[]);

@@ -28,17 +28,23 @@ CROSS JOIN LATERAL (
 	SELECT pg_catalog.replace(pg_catalog.format_type(
 		CASE WHEN t.typcategory = 'A' THEN t.typelem WHEN t.typbasetype <> 0 THEN t.typbasetype ELSE t.oid END, NULL),
 		'timestamp with time zone', 'timestamptz') AS kind
-) b;
+) b
+UNION ALL
+SELECT e.method, e.path, p.pronargs + 1, 'format', 'text', false, false, 'pg_catalog.text', '''csv''::text'
+FROM endpoint e JOIN endpoint_function f ON f.method = e.method AND f.path = e.path JOIN pg_catalog.pg_proc p ON p.oid = f.function WHERE e.csv;
 COMMENT ON VIEW endpoint_argument IS
-	'The arguments of each endpoint''s function; type is the name under which the shim checks a field, domains being their base and unknown types text.';
+	'The arguments of each endpoint''s function; type is the name under which the shim checks a field, domains being their base and unknown types text. An export has one more, its format.';
 
 CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[], OUT status integer, OUT rate_class text,
 	OUT statement text, OUT args json, OUT cache_seconds integer, OUT cache_tags text[], OUT stream boolean,
 	OUT upload_field text, OUT upload_bytes integer, OUT download boolean, OUT is_stable boolean,
-	OUT tag text, OUT raw_body boolean) RETURNS SETOF record
+	OUT tag text, OUT raw_body boolean, OUT csv boolean, OUT activity text) RETURNS SETOF record
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
 	SELECT e.method, e.path, e.auth, e.status, e.rate_class,
-		'SELECT rental.request_begin($1::uuid, $2::text, $3::uuid, $4::uuid, $5::text, $6::text, $7::text), '
+		CASE WHEN e.csv THEN format('SELECT piece FROM (SELECT nullif(%s::text, %L) AS piece UNION ALL SELECT rental.csv_begin($%s::text, %L) '
+				'UNION ALL SELECT rental.csv_row(f) FROM %s f UNION ALL SELECT rental.csv_end()) pieces WHERE piece IS NOT NULL',
+			x.begin, '', x.context + p.pronargs + 1, names.list, c.call)
+		ELSE 'SELECT ' || x.begin || ', '
 		|| CASE e.method
 			WHEN 'GET' THEN c.answer
 			WHEN 'POST' THEN format('CASE WHEN CASE WHEN $8::text IS NULL THEN true ELSE rental.request_claim($8, $9::text) END '
@@ -47,22 +53,30 @@ CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[]
 				present.query, COALESCE(present.args, 'NULL'), c.answer) END
 		|| CASE WHEN e.method = 'POST'
 			THEN format(', CASE WHEN $8 IS NULL THEN rental.response_headers() ELSE rental.response_headers_kept(%s) END', e.status)
-			ELSE ', rental.response_headers()' END,
-		c.args, e.cache_seconds, e.cache_tags, e.stream, e.upload_field, e.upload_bytes, e.download, p.provolatile <> 'v', e.tag, e.raw_body
+			ELSE ', rental.response_headers()' END END,
+		c.args, e.cache_seconds, e.cache_tags, e.stream, e.upload_field, e.upload_bytes, e.download, p.provolatile <> 'v', e.tag, e.raw_body, e.csv, e.activity
 	FROM endpoint e
-	CROSS JOIN LATERAL (SELECT CASE e.method WHEN 'GET' THEN 7 WHEN 'POST' THEN 9 ELSE 8 END AS context) x
+	CROSS JOIN LATERAL (SELECT CASE e.method WHEN 'GET' THEN 7 WHEN 'POST' THEN 9 ELSE 8 END AS context,
+		'rental.request_begin($1::uuid, $2::text, $3::uuid, $4::uuid, $5::text, $6::text, $7::text)' AS begin) x
 	JOIN endpoint_function f ON f.method = e.method AND f.path = e.path
-	JOIN pg_proc p ON p.oid = f.function
+	JOIN pg_proc p ON p.oid = f.function AND (p.proretset OR NOT e.csv)
+	CROSS JOIN LATERAL (
+		-- what the columns of its rows are called: those of their type, its own, or the function itself
+		SELECT coalesce(nullif(ARRAY(SELECT a.attname::text FROM pg_attribute a JOIN pg_type t ON t.typrelid = a.attrelid
+				WHERE t.oid = p.prorettype AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum), '{}'),
+			nullif(ARRAY(SELECT p.proargnames[i] FROM generate_subscripts(p.proargmodes, 1) i WHERE p.proargmodes[i] IN ('o', 'b', 't') ORDER BY i), '{}'),
+			ARRAY[p.proname::text]) AS list
+	) names
 	JOIN LATERAL (
 		SELECT CASE WHEN p.prorettype = 'void'::regtype THEN format('nullif(%s::text, '''')', call.text)
 				WHEN p.proretset THEN format('rental.response_rows(ARRAY(SELECT f FROM %s f))', call.text)
 				ELSE format('rental.response(%s)', call.text) END AS answer,
-			call.args
+			call.text AS call, call.args
 		FROM (
 			SELECT format('%s(%s)', e.function, COALESCE(string_agg(
 					format(CASE WHEN a.default_value IS NULL OR a.default_value LIKE 'NULL::%' THEN '%I => %s' ELSE '%I => coalesce(%s, %s)' END,
 						a.name, format('$%s::%s%s::%s', a.position + x.context, a.type, CASE WHEN a.is_array THEN '[]' END, a.declared), a.default_value),
-					', ' ORDER BY a.position), '')) AS text,
+					', ' ORDER BY a.position) FILTER (WHERE a.position <= p.pronargs), '')) AS text,
 				COALESCE(json_agg(json_build_object('name', a.name, 'type', a.type, 'array', a.is_array, 'required', a.required)
 					ORDER BY a.position) FILTER (WHERE a.name IS NOT NULL), '[]') AS args
 			FROM endpoint_argument a WHERE a.method = e.method AND a.path = e.path
@@ -87,7 +101,7 @@ CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[]
 	ORDER BY e.path, e.method
 $$;
 COMMENT ON FUNCTION endpoint_catalog() IS
-	'Every endpoint with the statement that serves it and the arguments that it takes. $1 to $7 are those of request_begin; then come Idempotency-Key and fingerprint of a POST, or If-Match of PUT, PATCH and DELETE; then the arguments. Those that are stable may share a transaction with others. An endpoint whose function is missing or ambiguous is left out.';
+	'Every endpoint with the statement that serves it and the arguments that it takes. $1 to $7 are those of request_begin; then come Idempotency-Key and fingerprint of a POST, or If-Match of PUT, PATCH and DELETE; then the arguments. Those that are stable may share a transaction with others. The rows of an export''s statement are pieces of its text. An endpoint whose function is missing or ambiguous, or no set though it is an export, is left out.';
 
 CREATE TYPE api_view AS (name text, version text, links json);
 CREATE FUNCTION api_root() RETURNS api_view

@@ -76,9 +76,9 @@ COMMENT ON FUNCTION openapi_error(text) IS 'A response of the API document that 
 CREATE FUNCTION openapi() RETURNS json
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
 	WITH RECURSIVE operation AS (
-		SELECT e.method, e.path, e.auth, e.status, e.tag, e.summary, e.stream, e.upload_field, e.download, e.raw_body, p.oid AS function, p.prorettype AS returns, p.proretset AS is_set,
+		SELECT e.method, e.path, e.auth, e.status, e.tag, e.summary, e.stream, e.upload_field, e.download, e.raw_body, e.csv, p.oid AS function, p.prorettype AS returns, p.proretset AS is_set,
 			-- a function that serves several endpoints is named with each
-			p.proname || CASE WHEN count(*) OVER (PARTITION BY p.proname) > 1 THEN ':' || lower(e.method) || ':' || translate(e.path, '{}', '()') ELSE '' END
+			p.proname || CASE WHEN e.csv THEN '_csv' ELSE '' END || CASE WHEN count(*) OVER (PARTITION BY p.proname, e.csv) > 1 THEN ':' || lower(e.method) || ':' || translate(e.path, '{}', '()') ELSE '' END
 				AS id,
 			obj_description(p.oid, 'pg_proc') AS description,
 			e.method = 'GET' AND NOT e.stream AND NOT p.proretset AND coalesce(t.typname, '') NOT LIKE '%\_page' AS has_etag,
@@ -229,6 +229,7 @@ CREATE FUNCTION openapi() RETURNS json
 				'ETag', CASE WHEN o.has_etag THEN json_build_object('$ref', '#/components/headers/ETag') END,
 				'Link', CASE WHEN c.is_page THEN json_build_object('$ref', '#/components/headers/Link') END),
 			'content', CASE WHEN o.download THEN json_build_object('*/*', json_build_object('schema', json_build_object('type', 'string', 'format', 'binary')))
+				WHEN o.csv THEN json_build_object('text/csv', json_build_object('schema', json_build_object('type', 'string')))
 				WHEN o.stream THEN json_build_object('text/event-stream', json_build_object('schema', json_build_object('type', 'string')))
 				WHEN o.returns <> 'void'::regtype AND o.status <> 204 THEN
 					json_build_object('application/json', json_build_object('schema', CASE WHEN o.is_set THEN json_build_object(

@@ -36,30 +36,32 @@ BEGIN
 	FOR f IN SELECT DISTINCT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
 		LEFT JOIN endpoint e ON e.function = 'rental.' || p.proname
 		WHERE p.pronamespace = 'rental'::regnamespace
-			AND (e.function IS NOT NULL OR p.proname IN ('request_begin', 'response', 'response_rows', 'response_headers', 'endpoint_catalog'))
+			AND (e.function IS NOT NULL OR p.proname IN ('request_begin', 'response', 'response_rows', 'response_headers', 'endpoint_catalog', 'csv_begin', 'csv_row', 'csv_end', 'activity_record'))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rental_shim', f.signature);
 	END LOOP;
 
 	-- the worker: the jobs
-	GRANT EXECUTE ON FUNCTION stock_expire_holds(), stock_widen_overdue(interval) TO rental_worker;
+	GRANT EXECUTE ON FUNCTION stock_expire_holds(), stock_widen_overdue(interval), report_fold(integer), activity_purge() TO rental_worker;
 
-	-- analysts: the views of the business, without accounts, keys and the audit trail; availability and reports
-	GRANT SELECT ON vendor_view, category_view, location_view, product_view, component_view, image_view, rates_view, price_rule_view, customer_group_view, coupon_view, tax_rate_view,
-		price_settings_view, stock_view, stock_capacity, unit_view, unit_place,
-		blackout_view, shortages, order_view, order_item_view, order_event_view, invoice_view, payment_view, ledger_balances, payout_view, example_view TO rental_analyst;
+	-- analysts: the schema that is made for them; availability and reports
+	REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rental_analytics FROM PUBLIC;
+	GRANT USAGE ON SCHEMA rental_analytics TO rental_analyst;
+	GRANT SELECT ON ALL TABLES IN SCHEMA rental_analytics TO rental_analyst;
+	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rental_analytics TO rental_analyst;
 	FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
-		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' OR p.proname ~ '^(un|next_)?availab' OR p.proname IN ('shortages', 'price', 'late_fee'))
+		WHERE p.pronamespace = 'rental'::regnamespace AND (p.proname LIKE 'report\_%' AND p.proname NOT IN ('report_describe', 'report_fold', 'report_rebuild') OR p.proname ~ '^(un|next_)?availab' OR p.proname IN ('shortages', 'price', 'late_fee'))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rental_analyst', f.signature);
 	END LOOP;
 
 	-- all data is the user's, save what is derived or came with the extension
 	FOR t IN SELECT c.oid::regclass AS name FROM pg_catalog.pg_class c
-		WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('timelines', 'endpoint', 'ledger_accounts', 'gateways')
+		WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('timelines', 'facts_delta', 'facts_daily', 'facts_monthly', 'facts_products', 'endpoint', 'ledger_accounts', 'gateways', 'report_catalog')
 	LOOP
 		PERFORM pg_catalog.pg_extension_config_dump(t.name, '');
 	END LOOP;
 	PERFORM pg_catalog.pg_extension_config_dump('rental.endpoint', 'WHERE NOT builtin');
 	PERFORM pg_catalog.pg_extension_config_dump('rental.gateways', 'WHERE NOT builtin');
+	PERFORM pg_catalog.pg_extension_config_dump('rental.report_catalog', 'WHERE NOT builtin');
 END $$;

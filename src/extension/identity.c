@@ -61,7 +61,8 @@ PLAN(
 	UUIDOID, TIMESTAMPTZOID);
 PLAN(user_erase_rest,
 	 "WITH p AS (DELETE FROM rental.profiles WHERE user_id = $1), t AS (DELETE FROM rental.tokens WHERE user_id = $1), "
-	 "n AS (DELETE FROM rental.notifications WHERE user_id = $1) "
+	 "n AS (DELETE FROM rental.notifications WHERE user_id = $1), "
+	 "a AS (UPDATE rental.activity SET user_id = NULL WHERE user_id = $1) "
 	 "UPDATE rental.sessions SET client_address = NULL WHERE user_id = $1",
 	 UUIDOID);
 PLAN(

@@ -18,6 +18,7 @@ _PG_init(void)
 	period_init();
 	password_init();
 	session_init();
+	activity_init();
 	MarkGUCPrefixReserved("rental");
 }
 

@@ -15,6 +15,7 @@ extern void actor_init(void);
 extern void period_init(void);
 extern void password_init(void);
 extern void session_init(void);
+extern void activity_init(void);
 
 static inline Datum
 uuid_copy_datum(const pg_uuid_t *id)

@@ -6,31 +6,13 @@
 
 #include "actor.h"
 #include "errors.h"
+#include "facts.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "period.h"
 #include "request.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-
-PLAN(
-	revenue,
-	"SELECT start_at, currency, sum(orders)::bigint, "
-	" COALESCE(sum(billed), 0 * sum(paid)), COALESCE(sum(paid), 0 * sum(billed)) FROM ("
-	" SELECT date_trunc($3, o.created_at, v.time_zone) AS start_at, o.currency, count(*) AS orders, 0 * sum(o.total) AS billed, 0 * sum(o.total) AS paid"
-	"  FROM rental.orders o JOIN rental.vendors v ON v.id = o.vendor_id"
-	"  WHERE o.created_at >= $1 AND o.created_at < $2 AND ($4 IS NULL OR v.id = $4)"
-	"  AND o.status NOT IN ('cancelled', 'rejected', 'expired') GROUP BY 1, 2"
-	" UNION ALL"
-	" SELECT date_trunc($3, n.issued_at, v.time_zone), n.currency, 0, sum(n.total), NULL::numeric"
-	"  FROM rental.invoices n JOIN rental.vendors v ON v.id = n.vendor_id"
-	"  WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($4 IS NULL OR v.id = $4) GROUP BY 1, 2"
-	" UNION ALL"
-	" SELECT date_trunc($3, p.created_at, v.time_zone), p.currency, 0, NULL::numeric, sum(CASE WHEN p.kind IN ('charge', 'capture') THEN p.amount ELSE -p.amount END)"
-	"  FROM rental.payments p JOIN rental.vendors v ON v.id = p.vendor_id"
-	"  WHERE p.created_at >= $1 AND p.created_at < $2 AND ($4 IS NULL OR v.id = $4) AND p.status = 'succeeded' AND p.kind <> 'deposit' GROUP BY 1, 2"
-	") parts GROUP BY start_at, currency ORDER BY start_at, currency",
-	TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID);
 
 /*
  * report_vendor decides whose figures are shown: a vendor's team sees its own;
@@ -99,34 +81,116 @@ report_rows_now(FunctionCallInfo fcinfo, PreparedPlan *plan, const NullableDatum
 	return rows_of(fcinfo, plan, args, nargs, false);
 }
 
-/* report_revenue("from" timestamptz, "to" timestamptz, granularity text, vendor_id uuid) */
-PG_FUNCTION_INFO_V1(report_revenue);
-Datum
-report_revenue(PG_FUNCTION_ARGS)
+static Period
+report_period(NullableDatum from, NullableDatum to)
 {
-	static const char *const granularities[] = {"hour", "day", "week", "month", "quarter", "year"};
-	char					*granularity = request_required_text(FCARG(2), "granularity", 20);
-	NullableDatum			 vendor;
-	uint64					 n;
+	Period period;
+
+	request_required(from, "from");
+	request_required(to, "to");
+	period = (Period){DatumGetTimestampTz(from.value), DatumGetTimestampTz(to.value)};
+	if (TIMESTAMP_NOT_FINITE(period.start) || TIMESTAMP_NOT_FINITE(period.end))
+		rental_raise(invalid_period, errmsg("a period has a start and an end"), errfield("to"));
+	if (period.end <= period.start)
+		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield("to"));
+	return period;
+}
+
+static void
+report_granularity(NullableDatum granularity, const Period *period)
+{
+	static const char *const words[] = {"hour", "day", "week", "month", "quarter", "year"};
+	char					*word = request_required_text(granularity, "granularity", 20);
 	int						 i;
 
-	request_required(FCARG(0), "from");
-	request_required(FCARG(1), "to");
-	if (PG_GETARG_TIMESTAMPTZ(1) <= PG_GETARG_TIMESTAMPTZ(0))
-		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield("to"));
-	for (i = 0; i < lengthof(granularities); i++)
-		if (strcmp(granularity, granularities[i]) == 0)
+	for (i = 0; i < lengthof(words); i++)
+		if (strcmp(word, words[i]) == 0)
 			break;
-	if (i == lengthof(granularities))
+	if (i == lengthof(words))
 		rental_raise(invalid_field, errmsg("granularity must be hour, day, week, month, quarter or year"),
 					 errfield("granularity"));
-	vendor = report_vendor(FCARG(3));
-	InitMaterializedSRF(fcinfo, 0);
+	if (i == 0 && period->end - period->start > 62 * USECS_PER_DAY)
+		rental_raise(invalid_period, errmsg("by hour a report covers up to 62 days"), errfield("to"));
+}
+
+static void
+report_check(FunctionCallInfo fcinfo, ReportShape shape, NullableDatum *vendor)
+{
+	Period period = {0, 0};
+
+	if (shape.has_period)
+		period = report_period(FCARG(0), FCARG(1));
+	if (shape.granularity >= 0)
+		report_granularity(FCARG(shape.granularity), &period);
+	if (shape.most >= 0 &&
+		(PG_ARGISNULL(shape.most) || PG_GETARG_INT32(shape.most) < 1 || PG_GETARG_INT32(shape.most) > 10000))
+		rental_raise(invalid_value, errmsg("most must be 1 to 10000"), errfield("most"));
+	*vendor = report_vendor(FCARG(shape.vendor));
+}
+
+Datum
+report_books(FunctionCallInfo fcinfo, PreparedPlan *plan, ReportShape shape)
+{
+	NullableDatum args[PLAN_MAX_ARGS];
+	int			  i;
+
+	for (i = 0; i < PG_NARGS(); i++)
+		args[i] = FCARG(i);
+	report_check(fcinfo, shape, &args[shape.vendor]);
+	return report_rows(fcinfo, plan, args, PG_NARGS());
+}
+
+PLAN(vendor_parts, FACT_PARTS("$3 IN ('month', 'quarter', 'year')"), FACT_PERIOD_TYPES);
+PLAN(product_parts, PRODUCT_PARTS, FACT_PERIOD_TYPES);
+
+/* facts_answer answers by facts: it looks first which parts of them the period takes. */
+static Datum
+facts_answer(FunctionCallInfo fcinfo, PreparedPlan *parts, PreparedPlan *plan, ReportShape shape,
+			 const char *granularity)
+{
+	NullableDatum args[PLAN_MAX_ARGS] = {FCARG(0), FCARG(1), VALUE(CStringGetTextDatum(granularity))};
+	int			  n = 8;
+	int			  i;
+
+	if (shape.granularity >= 0)
+		args[2] = FCARG(shape.granularity);
+	report_check(fcinfo, shape, &args[3]);
 	plan_open();
-	n = plan_read(&revenue, FCARG(0), FCARG(1), VALUE(CStringGetTextDatum(granularity)), vendor);
-	put_rows((ReturnSetInfo *) fcinfo->resultinfo, n);
-	plan_close();
-	PG_RETURN_NULL();
+	plan_execute(parts, args, 4, true);
+	for (i = 0; i < 4; i++)
+		args[4 + i] = plan_keep(0, i + 1);
+	/* no vendor, no parts */
+	for (i = 4; i < 6; i++)
+		if (args[i].isnull)
+			args[i] = VALUE(BoolGetDatum(false));
+	for (i = 2; i < PG_NARGS(); i++)
+		if (i != shape.granularity && i != shape.vendor)
+			args[n++] = FCARG(i);
+	return rows_of(fcinfo, plan, args, n, true);
+}
+
+Datum
+report_vendor_facts(FunctionCallInfo fcinfo, PreparedPlan *plan, ReportShape shape)
+{
+	return facts_answer(fcinfo, &vendor_parts, plan, shape, "day");
+}
+
+Datum
+report_product_facts(FunctionCallInfo fcinfo, PreparedPlan *plan, ReportShape shape)
+{
+	return facts_answer(fcinfo, &product_parts, plan, shape, "month");
+}
+
+PLAN(
+	reports,
+	"SELECT c.name, c.title, c.description, c.formula, c.dimensions, ARRAY(SELECT ROW(x ->> 'name', x ->> 'type', x ->> 'unit', x ->> 'description')::rental.report_column "
+	"FROM jsonb_array_elements(c.columns) x) FROM rental.report_catalog c ORDER BY c.name", );
+
+PG_FUNCTION_INFO_V1(report_list);
+Datum
+report_list(PG_FUNCTION_ARGS)
+{
+	return report_rows(fcinfo, &reports, NULL, 0);
 }
 
 PLAN(shortages_of,
@@ -187,15 +251,6 @@ PLAN(
 	"WHERE n.issued_at >= $1 AND n.issued_at < $2 AND ($3 IS NULL OR n.vendor_id = $3) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
 	TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID);
 
-static void
-period_args(FunctionCallInfo fcinfo)
-{
-	request_required(FCARG(0), "from");
-	request_required(FCARG(1), "to");
-	if (PG_GETARG_TIMESTAMPTZ(1) <= PG_GETARG_TIMESTAMPTZ(0))
-		rental_raise(invalid_period, errmsg("the period ends before it starts"), errfield("to"));
-}
-
 /* report_revenue_by("from" timestamptz, "to" timestamptz, dimension text, vendor_id uuid) */
 PG_FUNCTION_INFO_V1(report_revenue_by);
 Datum
@@ -203,7 +258,7 @@ report_revenue_by(PG_FUNCTION_ARGS)
 {
 	char *dimension = request_required_text(FCARG(2), "dimension", 20);
 
-	period_args(fcinfo);
+	report_period(FCARG(0), FCARG(1));
 	request_word(dimension, "dimension", (const char *[]){"category", "vendor", "location", "product", NULL});
 	return report_rows(fcinfo, &revenue_by, (NullableDatum[]){FCARG(0), FCARG(1), FCARG(2), report_vendor(FCARG(3))},
 					   4);
@@ -228,6 +283,6 @@ PG_FUNCTION_INFO_V1(report_taxes);
 Datum
 report_taxes(PG_FUNCTION_ARGS)
 {
-	period_args(fcinfo);
+	report_period(FCARG(0), FCARG(1));
 	return report_rows(fcinfo, &taxes, (NullableDatum[]){FCARG(0), FCARG(1), report_vendor(FCARG(2))}, 3);
 }

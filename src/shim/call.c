@@ -672,8 +672,9 @@ has_prefix(const char *sqlstate, const char *prefix)
 	return strncmp(sqlstate, prefix, strlen(prefix)) == 0;
 }
 
-static void
-answer_error(Call *call, const PGresult *result)
+/* call_answer_error answers with the error of a statement. */
+void
+call_answer_error(Call *call, const PGresult *result)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -784,7 +785,7 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 			{
 				if (call->upload)
 					upload_refuse(call);
-				answer_error(call, result);
+				call_answer_error(call, result);
 			}
 			else if (call->upload)
 				upload_keep(call, result);
@@ -1274,6 +1275,8 @@ call_continue(Call *call)
 		bind_raw(call, body);
 	if (call->upload)
 		upload_store(call);
+	else if (call->endpoint->csv)
+		export_open(call);
 	else if (!call->cacheable || begin_fill(call))
 		call_submit(call);
 }

@@ -14,9 +14,11 @@
 
 #include <h2o.h>
 
+#include "activity.h"
 #include "auth.h"
 #include "cache.h"
 #include "catalog.h"
+#include "export.h"
 #include "fill.h"
 #include "limit.h"
 #include "pg_pool.h"
@@ -37,6 +39,8 @@ typedef struct CallContext
 	FillThread	  fills; /* what is fetched for the cache, and who waits */
 	StreamHub	 *streams;
 	Usage		 *usage;
+	Activity	 *activity;
+	ExportThread  exports;
 	StoreThread	  store; /* for files that are uploaded */
 	int			  in_flight;
 } CallContext;
@@ -83,5 +87,6 @@ extern void	 request_id_make(char id[REQUEST_ID_MAX_LENGTH + 1]);
 extern Call *call_find(h2o_req_t *req);
 extern void	 call_run(Call *call);
 extern void	 call_answer(Call *call, PGresult *result);
+extern void	 call_answer_error(Call *call, const PGresult *result);
 
 #endif

@@ -254,11 +254,16 @@ add_cache(Catalog *catalog, Endpoint *endpoint, const CatalogRow *row)
 	endpoint->stream = row->stream;
 	endpoint->download = row->download;
 	endpoint->raw_body = row->raw_body;
+	endpoint->csv = row->csv;
+	if (*row->activity != '\0')
+		endpoint->activity = catalog_strdup(catalog, row->activity, strlen(row->activity));
 	if (*row->upload_field != '\0')
 		endpoint->upload_field = catalog_strdup(catalog, row->upload_field, strlen(row->upload_field));
 	endpoint->upload_bytes = strtoul(row->upload_bytes, NULL, 10);
 	if (endpoint->upload_field && endpoint->method != METHOD_POST)
 		return "only POST can take a file";
+	if (endpoint->csv && endpoint->method != METHOD_GET)
+		return "only GET can answer CSV";
 	if (endpoint->download && endpoint->method != METHOD_GET)
 		return "only GET can answer a file";
 	endpoint->is_stable = row->is_stable;

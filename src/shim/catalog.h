@@ -89,6 +89,8 @@ typedef struct Endpoint
 	size_t		 upload_bytes; /* at most; 0: as many as the server takes */
 	bool		 download;	   /* the answer names a file */
 	bool		 raw_body;	   /* taken as it comes, of whatever type */
+	bool		 csv;		   /* the answer is rows without end, as CSV */
+	const char	*activity;	   /* what calls are noted as after their answer, or NULL */
 	bool		 is_stable;	   /* its calls leave nothing in their transaction */
 	unsigned	 number;	   /* among those of its catalog */
 	int			 context;	   /* arguments before its own */
@@ -136,6 +138,8 @@ typedef struct CatalogRow
 	bool		is_stable;
 	const char *tag;
 	bool		raw_body;
+	bool		csv;
+	const char *activity; /* or empty */
 } CatalogRow;
 
 extern Catalog	  *catalog_create(const char *version);

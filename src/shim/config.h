@@ -30,6 +30,7 @@ typedef struct Config
 	int read_connections;
 	int write_connections;
 	int password_connections;
+	int export_connections;
 	int pipeline_depth;
 	int queue_limit;
 
@@ -43,6 +44,7 @@ typedef struct Config
 
 	/* in milliseconds */
 	int statement_timeout;
+	int export_timeout;
 	int request_timeout;
 	int client_timeout;
 	int drain_timeout;

@@ -46,7 +46,7 @@ static const char version_sql[] = "SELECT rental.version()";
 static const char endpoints_sql[] =
 	"SELECT method, path, to_json(auth)::text, status::text, coalesce(rate_class, ''),"
 	" statement, coalesce(args::text, '[]'), cache_seconds::text, to_json(cache_tags)::text, stream,"
-	" coalesce(upload_field, ''), coalesce(upload_bytes, 0)::text, download, is_stable, tag, raw_body"
+	" coalesce(upload_field, ''), coalesce(upload_bytes, 0)::text, download, is_stable, tag, raw_body, csv, coalesce(activity, '')"
 	" FROM rental.endpoint_catalog()";
 
 static void load(void *data);
@@ -111,7 +111,9 @@ on_endpoints(PgQuery *query, PgOutcome outcome, PGresult *result)
 						   PQgetvalue(result, i, 12)[0] == 't',
 						   PQgetvalue(result, i, 13)[0] == 't',
 						   PQgetvalue(result, i, 14),
-						   PQgetvalue(result, i, 15)[0] == 't'};
+						   PQgetvalue(result, i, 15)[0] == 't',
+						   PQgetvalue(result, i, 16)[0] == 't',
+						   PQgetvalue(result, i, 17)};
 		const char *problem = catalog_add(catalog, &row);
 
 		if (problem)

@@ -59,7 +59,13 @@
 	METRIC(TOKENS_REFUSED, "credentials_refused_total", "", "counter", "Tokens and API keys that were refused")       \
 	METRIC(STREAMS, "streams", "", "gauge", "Open event streams")                                                     \
 	METRIC(STREAM_EVENTS, "stream_events_total", "", "counter", "Events sent to streams")                             \
-	METRIC(STREAMS_DROPPED, "streams_dropped_total", "", "counter", "Streams closed because their reader was too slow")
+	METRIC(STREAMS_DROPPED, "streams_dropped_total", "", "counter",                                                   \
+		   "Streams closed because their reader was too slow")                                                        \
+	METRIC(EXPORTS, "exports", "", "gauge", "Exports under way")                                                      \
+	METRIC(EXPORTS_DROPPED, "exports_dropped_total", "", "counter",                                                   \
+		   "Exports cut off: a slow client, one that left, or an error")                                              \
+	METRIC(ACTIVITY_DROPPED, "activity_dropped_total", "", "counter",                                                 \
+		   "Notes of activity, or batches of them, that were not written")
 
 typedef enum Metric
 {

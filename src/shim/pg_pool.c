@@ -68,13 +68,14 @@ pg_pool_check_url(const char *url)
 }
 
 /*
- * set_conninfo takes the user's connection string apart and adds what the
- * server relies on; its own settings come last and so win.
+ * pg_conninfo takes the user's connection string apart, for
+ * PQconnectStartParams, and adds what the server relies on; its own settings
+ * come last and so win.
  */
-static void
-set_conninfo(PgPool *pool)
+void
+pg_conninfo(const char *url, const char *own_settings, char ***keywords, char ***values)
 {
-	PQconninfoOption *options = PQconninfoParse(pool->options.url, NULL);
+	PQconninfoOption *options = PQconninfoParse(url, NULL);
 	const char		 *user_settings = "";
 	char			  settings[512];
 	size_t			  count = 0;
@@ -86,27 +87,36 @@ set_conninfo(PgPool *pool)
 			user_settings = options[count].val;
 		count++;
 	}
-	snprintf(settings, sizeof(settings), "%.300s -c TimeZone=UTC -c statement_timeout=%d%s%s", user_settings,
-			 pool->options.statement_timeout, pool->options.read_only ? " -c default_transaction_read_only=on" : "",
-			 pool->options.gather ? " -c default_transaction_isolation=read\\ committed" : "");
-	pool->keywords = h2o_mem_alloc((count + 4) * sizeof(char *));
-	pool->values = h2o_mem_alloc((count + 4) * sizeof(char *));
+	snprintf(settings, sizeof(settings), "%.300s -c TimeZone=UTC%s", user_settings, own_settings);
+	*keywords = h2o_mem_alloc((count + 4) * sizeof(char *));
+	*values = h2o_mem_alloc((count + 4) * sizeof(char *));
 	for (size_t i = 0; i < count; i++)
 	{
 		if (options[i].val == NULL || strcmp(options[i].keyword, "options") == 0)
 			continue;
-		pool->keywords[used] = h2o_strdup(NULL, options[i].keyword, SIZE_MAX).base;
-		pool->values[used++] = h2o_strdup(NULL, options[i].val, SIZE_MAX).base;
+		(*keywords)[used] = h2o_strdup(NULL, options[i].keyword, SIZE_MAX).base;
+		(*values)[used++] = h2o_strdup(NULL, options[i].val, SIZE_MAX).base;
 	}
-	pool->keywords[used] = "options";
-	pool->values[used++] = h2o_strdup(NULL, settings, SIZE_MAX).base;
-	pool->keywords[used] = "application_name";
-	pool->values[used++] = "rental-shim";
-	pool->keywords[used] = "client_encoding";
-	pool->values[used++] = "UTF8";
-	pool->keywords[used] = NULL;
-	pool->values[used] = NULL;
+	(*keywords)[used] = "options";
+	(*values)[used++] = h2o_strdup(NULL, settings, SIZE_MAX).base;
+	(*keywords)[used] = "application_name";
+	(*values)[used++] = "rental-shim";
+	(*keywords)[used] = "client_encoding";
+	(*values)[used++] = "UTF8";
+	(*keywords)[used] = NULL;
+	(*values)[used] = NULL;
 	PQconninfoFree(options);
+}
+
+static void
+set_conninfo(PgPool *pool)
+{
+	char settings[160];
+
+	snprintf(settings, sizeof(settings), " -c statement_timeout=%d%s%s", pool->options.statement_timeout,
+			 pool->options.read_only ? " -c default_transaction_read_only=on" : "",
+			 pool->options.gather ? " -c default_transaction_isolation=read\\ committed" : "");
+	pg_conninfo(pool->options.url, settings, &pool->keywords, &pool->values);
 }
 
 static void

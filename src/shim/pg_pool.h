@@ -33,6 +33,7 @@ typedef struct PgPoolOptions
 typedef struct PgPool PgPool;
 
 extern const char *pg_pool_check_url(const char *url);
+extern void		   pg_conninfo(const char *url, const char *own_settings, char ***keywords, char ***values);
 extern PgPool	  *pg_pool_create(h2o_context_t *context, const PgPoolOptions *options);
 extern bool		   pg_pool_submit(PgPool *pool, PgQuery *query);
 extern int		   pg_pool_gathered(PgPool *pool);

@@ -301,6 +301,8 @@ on_log(h2o_logger_t *logger, h2o_req_t *req)
 		metrics_request(call->endpoint ? call->endpoint->route : 0, access.status, access.microseconds);
 		if (call->actor.key_id[0] != '\0')
 			usage_note(call->context->usage, call->actor.key_id, access.status);
+		if (call->endpoint && call->endpoint->activity)
+			activity_note(call->context->activity, call);
 	}
 	else if (req->version < 0x200 && req->scheme != &H2O_URL_SCHEME_HTTPS)
 		linger(worker_of(req), req); /* an error of h2o itself: the body was not read to its end */
@@ -458,8 +460,9 @@ on_drain_tick(h2o_timeout_entry_t *entry)
 	Worker *worker = H2O_STRUCT_FROM_MEMBER(Worker, drain_tick, entry);
 
 	globals.http1.callbacks.foreach_request(&worker->http, close_if_idle, NULL);
-	worker->finished = (worker->connections == 0 && usage_flush(worker->calls.usage)) ||
-					   h2o_now(worker->http.loop) >= worker->drain_until;
+	worker->finished =
+		(worker->connections == 0 && usage_flush(worker->calls.usage) && activity_flush(worker->calls.activity)) ||
+		h2o_now(worker->http.loop) >= worker->drain_until;
 	if (!worker->finished)
 		h2o_timeout_link(worker->http.loop, &worker->http.hundred_ms_timeout, &worker->drain_tick);
 }
@@ -619,6 +622,8 @@ worker_init(Worker *worker)
 	}
 	create_pools(worker);
 	worker->calls.usage = usage_create(&worker->http, worker->calls.pools[POOL_WRITE]);
+	worker->calls.activity = activity_create(&worker->http, worker->calls.pools[POOL_WRITE]);
+	export_thread_init(&worker->calls.exports, &worker->http, config);
 }
 
 /*
@@ -687,6 +692,7 @@ worker_main(void *data)
 		write_log(worker);
 	}
 	usage_close(worker->calls.usage);
+	activity_close(worker->calls.activity);
 	log_flush();
 	if (worker->calls.in_flight == 0)
 	{

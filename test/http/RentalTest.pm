@@ -173,7 +173,7 @@ sub snapshot
 		SELECT string_agg(format('SELECT %L, count(*), md5(string_agg(md5(t::text), '''' ORDER BY md5(t::text))) FROM %s t%s',
 			c.oid::regclass, c.oid::regclass, CASE c.relname WHEN 'number_series' THEN $$ WHERE series <> 'ORD'$$ END), ' UNION ALL ' ORDER BY c.relname)
 		FROM pg_class c WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind IN ('r', 'p')
-			AND c.relname NOT IN ('login_attempts', 'api_key_usage')});
+			AND c.relname NOT IN ('login_attempts', 'api_key_usage', 'activity', 'lost_demand')});
 	return sql("$snapshot_query ORDER BY 1");
 }
 

@@ -183,7 +183,30 @@ POST    /api/orders/payouts/                                            admin
 GET     /api/orders/payouts/{payout_id}/                                team
 GET     /api/settings/gateways/                                         admin
 PATCH   /api/settings/gateways/<gateway>/                               admin    {"tolerance_seconds":300}
+GET     /api/analytics/reports/                                         vendors
+GET     /api/analytics/reports/orders/                                  team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/cancellations/                           team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/seasonality/                             team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/ranking/                                 team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/utilisation/                             team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/stock-turn/                              team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/units/                                   team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/inventory/                               team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/customers/                               team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/cohorts/                                 team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/durations/                               team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/late/                                    team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/overdue/                                 team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/receivables/                             team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/deposits/                                team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/commission/                              team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+PUT     /api/catalog/products/{product_id}/purchase-cost/               team     {"amount":"1.00"}
+POST    /api/analytics/fold/                                            admin
 GET     /api/analytics/reports/revenue-by/                              team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/lost-demand/                             team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/forecast/                                team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/suggestions/                             team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/reports/funnel/                                  team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/taxes/                                   team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/trial-balance/                           team     {"vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/customer-balances/                       team     {"vendor_id":"{vendor_id}"}
@@ -208,6 +231,8 @@ GET     /api/examples/<example_id>/                                     public
 PUT     /api/examples/{example_id}/                                     owner    {"name":"<new_name>"}
 DELETE  /api/examples/{example_id}/                                     owner
 END
+# what may be reported to somebody, may be exported to them
+push @matrix, map { s{/reports/}{/export/}r } grep { m{^GET\s+/api/analytics/reports/\w} } @matrix;
 
 # What mass assignment tries, everywhere
 my @fields = qw(id role vendor_id is_active status total balance paid created_at updated_at owner_id user_id customer_id actor_id);

@@ -91,6 +91,7 @@ sub sound
 {
 	my ($when) = @_;
 	is(sql("SELECT count(*) || coalesce(min(problem), '') FROM rental.ledger_verify()"), '0', "$when: ledger_verify() finds nothing");
+	is(sql("SELECT count(*) || coalesce(min(difference::text), '') FROM rental.report_verify()"), '0', "$when: report_verify() finds nothing");
 	is(sql("SELECT count(*) FROM (SELECT count(*) AS n, max(right(number, 6)::int) AS last FROM rental.invoices GROUP BY vendor_id, left(number, 3)) s WHERE n <> last"), 0, "$when: numbers have no gaps");
 	is(sql("SELECT count(*) FROM (SELECT FROM rental.ledger_entries GROUP BY vendor_id HAVING sum(amount) <> 0) e"), 0, "$when: the trial balance is zero");
 	is(sql("SELECT count(*) FROM rental.payments p WHERE p.amount < (SELECT sum(r.amount) FROM rental.payments r WHERE r.parent_id = p.id AND r.status = 'succeeded')"), 0, "$when: no refund exceeds its payment");

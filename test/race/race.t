@@ -70,6 +70,7 @@ sub sound
 		0, "$when: no unit serves two at once");
 	is(sql("SELECT count(*) FROM rental.number_series s WHERE s.series = 'ORD' AND s.last < (SELECT max(split_part(o.number, '-', 3)::int) FROM rental.orders o WHERE o.vendor_id = s.vendor_id)"),
 		0, "$when: no order has a number that is still to be given out");
+	is(sql("SELECT count(*) FROM rental.report_verify()"), 0, "$when: the facts agree with the books");
 }
 
 diag("seed $seed, $attempts attempts");
