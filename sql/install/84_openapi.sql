@@ -39,7 +39,8 @@ CREATE FUNCTION openapi_schema(type oid, nullable boolean, description text DEFA
 		'description', $3,
 		'default', $5))
 	FROM pg_type t
-	CROSS JOIN LATERAL (SELECT '#/components/schemas/' || openapi_component(t.oid) AS ref) c
+	-- OFFSET: worked out once, not wherever it stands above
+	CROSS JOIN LATERAL (SELECT '#/components/schemas/' || openapi_component(t.oid) AS ref OFFSET 0) c
 	CROSS JOIN LATERAL (SELECT (CASE
 		WHEN t.typelem <> 0 AND t.typcategory = 'A' THEN '{array}'
 		WHEN t.oid = 'uuid'::regtype THEN '{string,uuid}'
@@ -169,7 +170,7 @@ CREATE FUNCTION openapi() RETURNS json
 		CROSS JOIN LATERAL (SELECT openapi_schema(t.typbasetype, false) AS schema) base
 		CROSS JOIN LATERAL (SELECT to_regtype(format('%I.%I', t.typnamespace::regnamespace::text, t.typname || '_item'))::oid AS type) item
 		WHERE t.typtype IN ('d', 'e') AND openapi_component(t.oid) IS NOT NULL
-	), argument AS (
+	), argument AS MATERIALIZED (
 		SELECT a.method, a.path, a.position, a.name, a.required, x.place,
 			openapi_schema(a.declared::regtype, x.place = 'body' AND NOT a.required, CASE WHEN x.place = 'body' THEN y.description END,
 				y.allowed, openapi_default(a.declared::regtype, a.default_value)) AS schema,
