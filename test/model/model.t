@@ -207,7 +207,9 @@ sub swap_make
 	my ($order, $step) = @_;
 	my @units = split /\n/, sql("SELECT id FROM rental.units WHERE product_id = '$product{S}{id}' AND in_service \@> '${\at($clock)}'::timestamptz ORDER BY id");
 	my @own = split /\n/, sql("SELECT DISTINCT a.unit_id FROM rental.order_items i JOIN rental.reservations r ON r.order_item_id = i.id JOIN rental.unit_assignments a ON a.reservation_id = r.id WHERE i.order_id = '$order->{id}' AND r.state <> 'released' ORDER BY 1");
-	my ($from, $to) = (one_of(@own ? @own : @units), one_of(@units));
+	my %own = map { $_ => 1 } @own;
+	my @others = grep { !$own{$_} } @units;
+	my ($from, $to) = (one_of(@own ? @own : @units), one_of(@others && rand() < 0.9 ? @others : @units));
 	my $busy = sql("SELECT count(*) FILTER (WHERE EXISTS (SELECT FROM rental.unit_assignments o WHERE o.unit_id = '$to' AND upper(o.blocked) > CASE r.state WHEN 'out' THEN GREATEST(lower(a.blocked), LEAST(upper(a.blocked), '${\at($clock)}'::timestamptz)) ELSE lower(a.blocked) END AND lower(o.blocked) < upper(a.blocked))
 		OR (\$\$$from\$\$ = \$\$$to\$\$)), count(*) FILTER (WHERE upper(a.blocked) > '${\at($clock)}'), count(*) FROM rental.order_items i JOIN rental.reservations r ON r.order_item_id = i.id JOIN rental.unit_assignments a ON a.reservation_id = r.id AND a.unit_id = '$from' WHERE i.order_id = '$order->{id}' AND r.state <> 'released'");
 	my ($taken, $own, $all) = split /\|/, $busy;
@@ -225,7 +227,12 @@ sub step_make
 	my @orders = sort { $a->{n} <=> $b->{n} } values %{ $state->{orders} };
 	my $order = $of // one_of(@orders);
 	my $action = rand() < 0.12 ? one_of(sort grep { !/^(place|stock|swap)$/ } keys %Model::action) : one_of(@{ $sensible{ $order->{status} } });
-	$action = 'swap' if !$at_once && rand() < 0.3 && grep { $_->{product} eq 'S' && $_->{out} > $_->{back} && $_->{end} > $clock } @{ $order->{lines} };
+	if (!$at_once && rand() < 0.08)
+	{
+		# a unit that is out can be exchanged
+		my @with_units = grep { grep { $_->{product} eq 'S' && $_->{out} > $_->{back} && $_->{end} > $clock } @{ $_->{lines} } } @orders;
+		($order, $action) = (one_of(@with_units), 'swap') if @with_units;
+	}
 	$action = 'return' if $action eq 'add' && @{ $order->{lines} } > 6;
 	$action = one_of(qw(extend drop)) if $order->{extension} && rand() < 0.4;
 	$action = one_of(qw(confirm cancel reject)) if $order->{status} eq 'pending' && Model::has_expired($order) && $action =~ /^(extend|change|add)$/;
