@@ -316,6 +316,12 @@ SELECT kind, method, amount, refunded, commission FROM payments WHERE order_id =
 SELECT book, account, debit, credit FROM report_trial_balance(:'l');
 SELECT number, amount, (SELECT sum(l.amount) FROM unnest(lines) l) AS of_lines FROM payout_run(:'l');
 SELECT count(*) FROM payout_run();
+\echo a chargeback of what was paid out is taken off the next payout
+SELECT pg_temp.told('c9', :'p', 'chargeback');
+SELECT count(*) FROM payout_run();
+SELECT payment_record(:'o', 20, gateway => 'test') IS DISTINCT FROM NULL; SELECT count(*) FROM payout_run();
+SELECT payment_record(:'o', 30, gateway => 'test') IS DISTINCT FROM NULL; SELECT number, amount, (SELECT string_agg(l.kind || ' ' || l.amount, ', ') FROM unnest(lines) l) FROM payout_run(:'l');
+SELECT account, debit, credit FROM report_trial_balance(:'l') WHERE book = 'platform';
 SELECT pg_temp.refused('DELETE FROM payouts');
 SELECT sum(debit) - sum(credit) FROM report_trial_balance();
 SELECT * FROM ledger_verify();
@@ -403,8 +409,10 @@ SELECT total FROM invoice_issue(pg_temp.placed(:'t', 1, 1));
 SELECT country FROM customer_tax_set('00000000-0000-7000-8000-0000000000c1', 'FR', vendor_id => :'t');
 SELECT total FROM invoice_issue(pg_temp.placed(:'t', 1, 1));
 SELECT pg_temp.refused(format('SELECT customer_tax_set(%L, %L, reverse_charge => true, vendor_id => %L)', '00000000-0000-7000-8000-0000000000c1', 'FR', :'t'));
+SELECT pg_temp.placed(:'t', 1, 1) AS o \gset
 SELECT reverse_charge FROM customer_tax_set('00000000-0000-7000-8000-0000000000c1', 'FR', tax_number => 'FR1', reverse_charge => true, vendor_id => :'t');
-SELECT total, taxes, buyer ->> 'tax_number' FROM invoice_issue(pg_temp.placed(:'t', 1, 1));
+SELECT total, buyer ->> 'reverse_charge' FROM invoice_issue(:'o');
+SELECT total, taxes, buyer ->> 'tax_number', buyer ->> 'reverse_charge' FROM invoice_issue(pg_temp.placed(:'t', 1, 1));
 SELECT country, name, percent, is_reverse, taxable, tax FROM report_taxes('2026-09-01Z', '2026-10-01Z', :'t');
 
 \echo dunning, late interest, write-off

@@ -126,7 +126,7 @@ PLAN(
 	invoice_number,
 	"UPDATE rental.invoices n SET status = 'issued', number = $2, issued_at = $3, due_at = $3 + make_interval(days => b.due_days), "
 	"seller = jsonb_build_object('name', v.name, 'tax_number', v.tax_number, 'address', b.address, 'country', b.country), "
-	"buyer = jsonb_build_object('name', u.name, 'email', u.email, 'address', p.address, 'tax_number', c.tax_number, 'reverse_charge', COALESCE(c.reverse_charge, false)) "
+	"buyer = jsonb_build_object('name', u.name, 'email', u.email, 'address', p.address, 'tax_number', c.tax_number, 'reverse_charge', EXISTS (SELECT FROM rental.invoice_taxes t WHERE t.invoice_id = n.id AND t.is_reverse)) "
 	"FROM rental.vendors v, rental.billing_settings_view b, rental.orders o, rental.users u LEFT JOIN rental.profiles p ON p.user_id = u.id "
 	"LEFT JOIN rental.customer_taxes c ON c.user_id = u.id AND c.vendor_id = $4 "
 	"WHERE n.id = $1 AND v.id = n.vendor_id AND b.vendor_id = n.vendor_id AND o.id = n.order_id AND o.vendor_id = n.vendor_id AND u.id = o.customer_id",
