@@ -7,7 +7,7 @@ EXTENSION = rental
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSION).control)
 PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
 
-SCRIPT_GOALS = run up down clean-run check check-sanitize race money property model bench fuzz deps format lint docs dist help
+SCRIPT_GOALS = run up down clean-run check check-sanitize race money property reports model bench fuzz deps format lint docs dist help
 .DEFAULT_GOAL := all
 .PHONY: $(SCRIPT_GOALS) shim docs
 
@@ -105,15 +105,17 @@ endif
 check-sanitize:
 	@SANITIZE=1 SUITE=http script/check
 
-# The long forms of four tests: a hundred thousand attempts and six crashes; a minute of payments with twenty kills;
+# The long forms of five tests: a hundred thousand attempts and six crashes; a minute of payments with twenty kills;
 # two million operations on timelines;
-# a hundred thousand steps of orders against a model.
+# a million lines in reports against plain SQL; a hundred thousand steps of orders against a model.
 race:
 	@RACE_ATTEMPTS=$${RACE_ATTEMPTS:-100000} RACE_CRASHES=$${RACE_CRASHES:-6} SUITE=race TESTS=test/race/race.t script/check
 money:
 	@MONEY_SECONDS=$${MONEY_SECONDS:-30} MONEY_KILLS=$${MONEY_KILLS:-10} SUITE=race TESTS=test/race/money.t script/check
 property:
 	@PROPERTY_TRIALS=$${PROPERTY_TRIALS:-50000} SUITE=pgtap TESTS=test/pgtap/timeline.sql script/check
+reports:
+	@REPORT_ITEMS=$${REPORT_ITEMS:-1000000} REPORT_VENDORS=$${REPORT_VENDORS:-1000} REPORT_PRODUCTS=$${REPORT_PRODUCTS:-20000} SUITE=pgtap TESTS=test/pgtap/reports.sql script/check
 model:
 	@MODEL_STEPS=$${MODEL_STEPS:-100000} MODEL_VERIFY=$${MODEL_VERIFY:-500} SUITE=model script/check
 
@@ -155,6 +157,7 @@ help:
 	@echo 'make race        64 connections and crashes, for minutes (RACE_ATTEMPTS, RACE_SEED, RACE_CRASHES)'
 	@echo 'make money       payments and invoices under kill -9, for a minute (MONEY_SECONDS, MONEY_SEED, MONEY_KILLS)'
 	@echo 'make property    timelines against a model, two million operations (PROPERTY_TRIALS, PROPERTY_SEED)'
+	@echo 'make reports     reports against plain SQL, 1,000,000 lines (REPORT_ITEMS, REPORT_VENDORS, REPORT_PRODUCTS, REPORT_SEED)'
 	@echo 'make model       orders against a model, 100,000 steps (MODEL_STEPS, MODEL_SEED)'
 	@echo 'make bench       all benchmarks; make bench-NAME runs test/bench/bench-NAME'
 	@echo 'make fuzz        the fuzz targets of the HTTP server, SECONDS=30 each (needs clang and its fuzzing runtime)'

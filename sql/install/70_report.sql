@@ -160,7 +160,6 @@ COMMENT ON FUNCTION category_below(uuid) IS 'A category and all below it.';
 INSERT INTO endpoint (method, path, function, auth, status, rate_class, tag, summary, builtin) VALUES
 	('PUT', '/api/catalog/products/{product_id}/purchase-cost/', 'rental.purchase_cost_set', '{vendor,admin}', 204, 'write', 'catalog', 'Set what it cost', true);
 
-CREATE INDEX order_items_out ON order_items (vendor_id, end_at) WHERE dispatched > returned;
 CREATE INDEX payments_deposits ON payments (vendor_id) WHERE kind = 'deposit' AND status IN ('authorised', 'succeeded') AND amount > captured + released;
 
 -- The reports
@@ -358,7 +357,7 @@ CREATE FUNCTION report_overdue(vendor_id uuid DEFAULT NULL, most integer DEFAULT
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION report_overdue(uuid, integer) IS 'What is out past its end, now. A vendor sees its own; an administrator or analyst all, or one. Errors: invalid_value, forbidden.';
 SELECT report_describe('overdue', 'rental.report_overdue', 'Overdue', 'What is out past its end, now.',
-	'order_items with dispatched > returned and end_at before now, what is sold aside; the longest first.', '{vendor}', '
+	'order_items of active orders with dispatched > returned and end_at before now, what is sold aside; the longest first.', '{vendor}', '
 	vendor_id - the vendor
 	order_id - the order
 	number - its number

@@ -11,7 +11,7 @@
  *
  * A delta has its time and not its day: the days are those of the vendor's
  * time zone, and are found when it is folded or read. Deltas are appended
- * without the executor and without an index, since every order pays for them.
+ * without the executor, since every order pays for them.
  *
  * Folding and rebuilding take turns, by an advisory lock that they take before
  * they look. Each is one statement, so that whoever reads sees its facts
@@ -26,6 +26,7 @@
 #include "actor.h"
 #include "amount.h"
 #include "audit.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "errors.h"
@@ -228,12 +229,43 @@ fact_equal(const Fact *a, const Fact *b)
 		   DatumGetBool(DirectFunctionCall2(numeric_eq, a->amount, b->amount));
 }
 
-static void
-delta_append(Relation table, const Fact *fact, bool ceased)
+/* An open rental.facts_delta with its indexes, which are on plain columns */
+typedef struct Deltas
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(table), &TTSOpsHeapTuple);
+	Relation table;
+	List	*indexes;
+} Deltas;
+
+static Deltas
+deltas_open(void)
+{
+	Deltas	  deltas;
+	ListCell *cell;
+
+	deltas.table = table_open(get_relname_relid("facts_delta", get_namespace_oid("rental", false)), RowExclusiveLock);
+	deltas.indexes = NIL;
+	foreach(cell, RelationGetIndexList(deltas.table))
+		deltas.indexes = lappend(deltas.indexes, index_open(lfirst_oid(cell), RowExclusiveLock));
+	return deltas;
+}
+
+static void
+deltas_close(Deltas *deltas)
+{
+	ListCell *cell;
+
+	foreach(cell, deltas->indexes)
+		index_close(lfirst(cell), NoLock);
+	table_close(deltas->table, NoLock);
+}
+
+static void
+delta_append(Deltas *deltas, const Fact *fact, bool ceased)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(deltas->table), &TTSOpsHeapTuple);
 	Datum			values[COL_COUNT];
 	bool			nulls[COL_COUNT] = {false};
+	ListCell	   *cell;
 
 	values[COL_VENDOR - 1] = UUIDPGetDatum(&fact->vendor_id);
 	values[COL_KIND - 1] = CStringGetTextDatum(fact->kind);
@@ -246,8 +278,18 @@ delta_append(Relation table, const Fact *fact, bool ceased)
 	nulls[COL_PRODUCT - 1] = nulls[COL_LOCATION - 1] = !fact->has_product;
 	values[COL_N - 1] = Int32GetDatum(ceased ? -fact->n : fact->n);
 	values[COL_AMOUNT - 1] = ceased ? amount_negate(fact->amount) : fact->amount;
-	ExecStoreHeapTuple(heap_form_tuple(RelationGetDescr(table), values, nulls), slot, true);
-	simple_table_tuple_insert(table, slot);
+	ExecStoreHeapTuple(heap_form_tuple(RelationGetDescr(deltas->table), values, nulls), slot, true);
+	simple_table_tuple_insert(deltas->table, slot);
+	foreach(cell, deltas->indexes)
+	{
+		Relation   index = lfirst(cell);
+		IndexInfo *info = BuildIndexInfo(index);
+		Datum	   keys[INDEX_MAX_KEYS];
+		bool	   key_nulls[INDEX_MAX_KEYS];
+
+		FormIndexDatum(info, slot, NULL, keys, key_nulls);
+		index_insert(index, keys, key_nulls, &slot->tts_tid, deltas->table, UNIQUE_CHECK_NO, false, info);
+	}
 	ExecDropSingleTupleTableSlot(slot);
 }
 
@@ -255,14 +297,14 @@ delta_append(Relation table, const Fact *fact, bool ceased)
 static void
 deltas_append(const Fact *old, int nold, const Fact *new, int nnew)
 {
-	bool	 stays[FACTS_OF_ROW] = {false};
-	Relation table = NULL;
-	int		 i;
-	int		 j;
+	bool   stays[FACTS_OF_ROW] = {false};
+	Deltas deltas;
+	int	   i;
+	int	   j;
 
 	if (nold + nnew == 0)
 		return;
-	table = table_open(get_relname_relid("facts_delta", get_namespace_oid("rental", false)), RowExclusiveLock);
+	deltas = deltas_open();
 	for (i = 0; i < nold; i++)
 	{
 		for (j = 0; j < nnew; j++)
@@ -271,12 +313,12 @@ deltas_append(const Fact *old, int nold, const Fact *new, int nnew)
 		if (j < nnew)
 			stays[j] = true;
 		else
-			delta_append(table, &old[i], true);
+			delta_append(&deltas, &old[i], true);
 	}
 	for (j = 0; j < nnew; j++)
 		if (!stays[j])
-			delta_append(table, &new[j], false);
-	table_close(table, NoLock);
+			delta_append(&deltas, &new[j], false);
+	deltas_close(&deltas);
 }
 
 /*

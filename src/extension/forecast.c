@@ -654,7 +654,7 @@ PLAN(
 	" WHERE o.status NOT IN ('draft', 'quoted', 'cancelled', 'rejected', 'expired') AND i.start_at < $3 AND i.end_at > $3 - interval '52 weeks' GROUP BY i.product_id), "
 	"l AS (SELECT l.product_id, sum(l.quantity)::bigint AS quantity, sum(l.value) AS value FROM f JOIN rental.lost_demand l USING (product_id) "
 	" WHERE l.created_at >= $3 - interval '90 days' AND l.created_at <= $3 GROUP BY l.product_id), "
-	"s AS (SELECT p.id, p.name, v.currency, v.time_zone, c.capacity, f.*, round(COALESCE(u.used, 0) / NULLIF(c.capacity * 26 * 7 * 86400, 0), 4) AS utilisation, "
+	"s AS (SELECT p.id, p.name, v.currency, v.time_zone, c.capacity, f.*, round(COALESCE(u.used, 0) / NULLIF(c.capacity::numeric * 26 * 7 * 86400, 0), 4) AS utilisation, "
 	"  COALESCE(u.most, 0) AS most, floor(extract(epoch FROM $3 - p.created_at) / 86400)::integer AS age, COALESCE(l.quantity, 0) AS lost, l.value AS lost_value "
 	" FROM f JOIN c USING (product_id) JOIN rental.products p ON p.id = f.product_id JOIN rental.vendors v ON v.id = p.vendor_id "
 	" LEFT JOIN u USING (product_id) LEFT JOIN l USING (product_id)) "

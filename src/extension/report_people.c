@@ -55,7 +55,7 @@ PLAN(
 	overdue,
 	"SELECT i.vendor_id, i.order_id, o.number, o.customer_id, i.id, i.product_id, p.name, i.dispatched - i.returned, i.end_at, "
 	"round(extract(epoch FROM rental.now() - i.end_at) / 3600, 2) FROM rental.order_items i JOIN rental.orders o ON o.id = i.order_id AND o.vendor_id = i.vendor_id "
-	"JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id WHERE i.dispatched > i.returned AND i.end_at < rental.now() AND p.kind = 'rental' "
+	"JOIN rental.products p ON p.id = i.product_id AND p.vendor_id = i.vendor_id WHERE o.status = 'active' AND i.dispatched > i.returned AND i.end_at < rental.now() AND p.kind = 'rental' "
 	"AND ($1 IS NULL OR i.vendor_id = $1) ORDER BY i.end_at, i.id LIMIT $2",
 	UUIDOID, INT4OID);
 /* $1 vendor, $2 currency */

@@ -20,7 +20,7 @@ for my $example (@examples)
 	my $rows = () = <$psql>;
 	close $psql;
 	is($?, 0, "an example from $about: $rows rows");
-	cmp_ok($rows, '>', 0, 'which tells something') unless $example =~ /HAVING sum\(amount\) <> 0/;
+	cmp_ok($rows, '>', 0, 'which tells something') unless $example =~ /HAVING sum|report_suggestions/; # no row is good news
 }
 for my $view (split /\n/, sql(q{SELECT relname FROM pg_class WHERE relnamespace = 'rental_analytics'::regnamespace AND relkind = 'v'}))
 {

@@ -201,6 +201,8 @@ GET     /api/analytics/reports/receivables/                             team    
 GET     /api/analytics/reports/deposits/                                team     {"vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/commission/                              team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
 PUT     /api/catalog/products/{product_id}/purchase-cost/               team     {"amount":"1.00"}
+GET     /api/analytics/dashboard/                                       team     {"vendor_id":"{vendor_id}"}
+GET     /api/analytics/metrics/                                         team     {"vendor_id":"{vendor_id}"}
 POST    /api/analytics/fold/                                            admin
 GET     /api/analytics/reports/revenue-by/                              team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}
 GET     /api/analytics/reports/lost-demand/                             team     {"from":"2020-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z","vendor_id":"{vendor_id}"}

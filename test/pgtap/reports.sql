@@ -1,6 +1,6 @@
 -- Reports: each equals plain SQL over the books, whatever is folded, after late corrections, over changes of clocks and at the edges
--- of periods. REPORT_ITEMS=4000 REPORT_VENDORS=12 REPORT_PRODUCTS=120 REPORT_SEED=1
-\set items 4000
+-- of periods. REPORT_ITEMS=2500 REPORT_VENDORS=12 REPORT_PRODUCTS=120 REPORT_SEED=1
+\set items 2500
 \set vendors 12
 \set products 120
 \set seed 1
@@ -29,7 +29,7 @@ INSERT INTO asked (report, arguments) VALUES
 	('report_revenue', $$'2025-03-01Z', '2025-06-01Z', 'week', by_vendor => true, currency => 'EUR'$$),
 	('report_revenue', $$'2025-10-25 22:00Z', '2025-10-27 10:20Z', 'hour', by_vendor => true$$),
 	('report_revenue', $$'2025-03-30 00:15Z', '2025-03-30 03:30Z', 'day', by_vendor => true$$),
-	('report_revenue', $$'2025-11-01 04:00Z', '2025-11-04 04:00Z', 'hour', '00000000-0003-7000-8000-000000000002'$$),
+	('report_revenue', $$'2025-11-01 04:00Z', '2025-11-04 04:00Z', 'hour'$$),
 	('report_revenue', $$'2025-12-31 11:00Z', '2026-01-31 11:00Z', 'month', '00000000-0003-7000-8000-000000000006'$$),
 	('report_orders', $$'2025-02-03 04:05Z', '2026-11-17 19:00Z', 'quarter'$$),
 	('report_orders', $$'2025-03-29 04:05Z', '2025-04-17 19:00Z', 'week', currency => 'EUR'$$),
@@ -40,7 +40,7 @@ INSERT INTO asked (report, arguments) VALUES
 	('report_ranking', $$'2025-03-09 07:00Z', '2025-03-10 07:00Z', 'location', most => 10000$$),
 	('report_ranking', $$'2025-02-10 07:00Z', '2025-11-10 07:00Z', 'category'$$),
 	('report_ranking', $$'2025-01-31 13:00Z', '2025-03-01 13:00Z', 'vendor'$$),
-	('report_ranking', $$'2025-01-31 13:00Z', '2025-03-01 13:00Z', 'product', '00000000-0003-7000-8000-000000000003', category_id => '00000000-0002-7000-8000-000000000001', most => 3$$),
+	('report_ranking', $$'2025-01-31 13:00Z', '2025-12-01 13:00Z', 'product', '00000000-0003-7000-8000-000000000003', category_id => '00000000-0002-7000-8000-000000000001', most => 3$$),
 	('report_utilisation', $$'2025-01-01Z', '2026-01-01Z'$$),
 	('report_utilisation', $$'2025-04-11 07:30Z', '2025-05-11 07:30Z', 'location'$$),
 	('report_utilisation', $$'2025-04-11 07:30Z', '2026-03-11 07:30Z', 'vendor', location_id => '00000000-0004-7000-8000-000000000006'$$),
@@ -78,6 +78,23 @@ BEGIN
 	END LOOP;
 END $$;
 
+SELECT is_empty($$ SELECT c.name FROM rental.report_catalog c WHERE (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL)) ORDER BY a.attnum)
+		FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 WHERE p.oid = to_regproc(c.function))
+	IS DISTINCT FROM (SELECT jsonb_agg(x - 'unit' - 'description' ORDER BY n) FROM jsonb_array_elements(c.columns) WITH ORDINALITY AS e (x, n)) $$, 'the catalogue has each report''s columns, in order');
+SELECT is_empty($$ SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'rental'::regnamespace AND p.proname LIKE 'report\_%' AND p.proretset
+	AND p.proname NOT IN ('report_list', 'report_verify') AND NOT EXISTS (SELECT FROM rental.report_catalog c WHERE c.function = 'rental.' || p.proname) $$, 'every report is in the catalogue');
+SELECT is_empty($$ SELECT c.name FROM rental.report_catalog c WHERE NOT EXISTS (SELECT FROM rental.endpoint e WHERE e.method = 'GET' AND e.path = '/api/analytics/reports/' || c.name || '/' AND e.function = c.function) $$,
+	'and has its endpoint');
+-- doc/reports.md: what it tells of each report is what the catalogue does
+CREATE TEMPORARY TABLE page (n serial, line text);
+\copy page (line) FROM 'doc/reports.md' (DELIMITER E'\x01')
+CREATE TEMPORARY VIEW told AS
+SELECT c.name, 0 AS n, '### ' || c.name || ': ' || c.title AS line FROM rental.report_catalog c
+UNION ALL SELECT c.name, 1, c.description || ' By: ' || array_to_string(c.dimensions, ', ') || '.' FROM rental.report_catalog c
+UNION ALL SELECT c.name, 2, c.formula FROM rental.report_catalog c
+UNION ALL SELECT c.name, 2 + e.n, format('| `%s` | %s | %s | %s |', x ->> 'name', x ->> 'type', x ->> 'unit', x ->> 'description') FROM rental.report_catalog c, jsonb_array_elements(c.columns) WITH ORDINALITY AS e (x, n);
+SELECT is((SELECT string_agg(line, E'\n' ORDER BY n) FROM page WHERE n > (SELECT n FROM page WHERE line = '## The reports') AND line NOT IN ('', '| column | type | unit | |', '|---|---|---|---|')),
+	(SELECT string_agg(line, E'\n' ORDER BY name, n) FROM told), 'doc/reports.md tells of each report what the catalogue does');
 SELECT is_empty($$ SELECT name FROM rental.report_catalog c WHERE NOT EXISTS (SELECT FROM asked a WHERE 'rental.' || a.report = c.function)
 	AND name NOT IN ('revenue-by', 'trial-balance', 'customer-balances', 'taxes', 'shortages',
 		'funnel', 'lost-demand', 'forecast', 'suggestions') $$, 'every report is held against plain SQL, here, in sql/vendors_money.sql, activity.sql or test/http/forecast.t');
@@ -110,6 +127,39 @@ SELECT is_empty('SELECT * FROM rental.report_verify()', 'after late corrections 
 SELECT is_empty('SELECT pg_temp.differences()', 'and reports equal plain SQL');
 SELECT cmp_ok(rental.report_fold(), '>', 0::bigint, 'they are folded');
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'and the facts agree');
+
+-- the dashboard and metrics, at a time among the books
+SET rental.clock = '2025-11-03 12:00Z';
+CREATE TEMPORARY TABLE shown AS SELECT v.id, v.time_zone, (rental.now() AT TIME ZONE v.time_zone)::date AS today, (rental.dashboard_get(v.id)).* FROM rental.vendors v WHERE v.slug LIKE 'report-%';
+SELECT is_empty($$
+	SELECT s.id, t.period FROM shown s, unnest(s.trends) t,
+		LATERAL (SELECT (s.today + 1)::timestamp AT TIME ZONE s.time_zone AS e, (s.today + 1 - t.days)::timestamp AT TIME ZONE s.time_zone AS m, (s.today + 1 - 2 * t.days)::timestamp AT TIME ZONE s.time_zone AS b) x,
+		LATERAL (SELECT COALESCE(sum(orders), 0) AS orders, COALESCE(sum(ordered), 0) AS ordered, COALESCE(sum(billed), 0) AS billed, COALESCE(sum(paid), 0) AS paid, COALESCE(sum(recognised), 0) AS recognised
+			FROM pg_temp.report_revenue(x.m, x.e, 'day', s.id)) n,
+		LATERAL (SELECT COALESCE(sum(orders), 0) AS orders, COALESCE(sum(ordered), 0) AS ordered, COALESCE(sum(billed), 0) AS billed, COALESCE(sum(paid), 0) AS paid, COALESCE(sum(recognised), 0) AS recognised
+			FROM pg_temp.report_revenue(x.b, x.m, 'day', s.id)) o
+	WHERE (t.orders, t.ordered, t.billed, t.paid, t.recognised, t.orders_before, t.ordered_before, t.billed_before, t.paid_before, t.recognised_before)
+		IS DISTINCT FROM (n.orders, n.ordered, n.billed, n.paid, n.recognised, o.orders, o.ordered, o.billed, o.paid, o.recognised) $$,
+	'the dashboard''s trends are those of plain SQL, of each vendor');
+SELECT cmp_ok((SELECT count(*) FROM shown s, unnest(s.trends) t WHERE t.orders_before <> t.orders), '>', 10::bigint, 'and tell something');
+CREATE TEMPORARY VIEW waits AS
+SELECT o.vendor_id, 'confirm' AS queue, o.id FROM rental.orders o WHERE o.status = 'pending' AND o.expires_at > rental.now()
+UNION SELECT o.vendor_id, 'dispatch', o.id FROM rental.orders o JOIN rental.order_items i ON i.order_id = o.id JOIN rental.vendors v ON v.id = o.vendor_id WHERE o.status IN ('confirmed', 'active')
+	AND i.dispatched < i.quantity AND (i.start_at AT TIME ZONE v.time_zone)::date <= (rental.now() AT TIME ZONE v.time_zone)::date
+UNION SELECT o.vendor_id, CASE WHEN i.end_at < rental.now() THEN 'overdue' ELSE 'return' END, o.id FROM rental.orders o JOIN rental.order_items i ON i.order_id = o.id JOIN rental.products p ON p.id = i.product_id
+	JOIN rental.vendors v ON v.id = o.vendor_id WHERE o.status = 'active' AND i.dispatched > i.returned AND p.kind = 'rental' AND (i.end_at AT TIME ZONE v.time_zone)::date <= (rental.now() AT TIME ZONE v.time_zone)::date
+UNION SELECT vendor_id, 'invoices_overdue', id FROM rental.invoices WHERE kind = 'invoice' AND status IN ('issued', 'partly_paid') AND due_at < rental.now()
+UNION SELECT vendor_id, 'shortages', order_id FROM rental.shortages WHERE order_id IS NOT NULL;
+SELECT set_eq('SELECT s.id, q.queue, q.count FROM shown s, unnest(s.queues) q WHERE q.count > 0', 'SELECT vendor_id, queue, count(*) FROM waits GROUP BY 1, 2', 'and its queues');
+SELECT is_empty('SELECT x FROM shown s, unnest(s.queues) q, unnest(q.ids) x EXCEPT SELECT id FROM waits', 'of which it names the first');
+SELECT set_eq($$ SELECT q.queue, q.count FROM rental.dashboard_get() d, unnest(d.queues) q $$, $$ SELECT q, (SELECT count(*) FROM waits w WHERE w.queue = q) FROM unnest(ARRAY['confirm', 'dispatch', 'return', 'overdue',
+	'invoices_overdue', 'shortages']) q $$, 'that of all vendors counts all');
+SELECT results_eq($$ SELECT period, currency, orders, ordered, recognised FROM unnest((rental.dashboard_get()).trends) ORDER BY 1, 2 $$,
+	$$ SELECT t.period, t.currency, sum(t.orders)::bigint, sum(t.ordered), sum(t.recognised) FROM shown s, unnest(s.trends) t GROUP BY 1, 2 ORDER BY 1, 2 $$, 'and sums them');
+SELECT results_eq($$ SELECT value FROM rental.metric_list('2025-01-01Z', '2026-01-01Z') WHERE name IN ('ordered', 'recognised', 'paid') ORDER BY name, currency $$,
+	$$ SELECT v FROM (SELECT x.name, r.currency, sum(x.value) AS v FROM pg_temp.report_revenue('2025-01-01Z', '2026-01-01Z', 'year') r,
+		LATERAL (VALUES ('ordered', r.ordered), ('recognised', r.recognised), ('paid', r.paid)) x (name, value) GROUP BY 1, 2 ORDER BY 1, 2) y $$, 'metrics are the sums of reports');
+RESET rental.clock;
 
 -- another time zone
 UPDATE rental.vendors SET time_zone = 'America/Los_Angeles' WHERE id = pg_temp.id('0003', 2);

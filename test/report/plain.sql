@@ -165,7 +165,7 @@ $$;
 CREATE FUNCTION pg_temp.report_overdue(v_id uuid DEFAULT NULL, most integer DEFAULT 1000) RETURNS SETOF rental.overdue_row LANGUAGE sql STABLE AS $$
 	SELECT i.vendor_id, o.id, o.number, o.customer_id, i.id, p.id, p.name, i.dispatched - i.returned, i.end_at, round(extract(epoch FROM rental.now() - i.end_at) / 3600, 2)
 	FROM rental.order_items i JOIN rental.orders o ON o.id = i.order_id JOIN rental.products p ON p.id = i.product_id
-	WHERE i.dispatched - i.returned > 0 AND i.end_at < rental.now() AND p.kind <> 'sale' AND (v_id IS NULL OR o.vendor_id = v_id) ORDER BY i.end_at, i.id LIMIT most
+	WHERE o.status = 'active' AND i.dispatched - i.returned > 0 AND i.end_at < rental.now() AND p.kind <> 'sale' AND (v_id IS NULL OR o.vendor_id = v_id) ORDER BY i.end_at, i.id LIMIT most
 $$;
 CREATE FUNCTION pg_temp.report_receivables(v_id uuid DEFAULT NULL, c text DEFAULT NULL) RETURNS SETOF rental.receivables_row LANGUAGE sql STABLE AS $$
 	SELECT currency, count(*), COALESCE(sum(o) FILTER (WHERE a < '0'), 0), COALESCE(sum(o) FILTER (WHERE a >= '0' AND a < '30 days'), 0), COALESCE(sum(o) FILTER (WHERE a >= '30 days' AND a < '60 days'), 0),
