@@ -120,7 +120,9 @@ DELETE FROM rental.order_items WHERE id IN (SELECT pg_temp.id('0007', 2 * n) FRO
 UPDATE rental.order_items SET product_id = (SELECT p.id FROM rental.products p WHERE p.vendor_id = order_items.vendor_id ORDER BY p.id LIMIT 1)
 	WHERE order_id IN (SELECT pg_temp.id('0006', n) FROM made WHERE n % 17 = 0);
 UPDATE rental.payments SET status = 'succeeded' WHERE status = 'processing' AND kind = 'charge';
+ALTER TABLE rental.invoices DISABLE TRIGGER invoice_guard;
 UPDATE rental.invoices SET status = 'issued', number = 'LATE-' || id, issued_at = created_at, due_at = created_at, seller = '{}', buyer = '{}' WHERE status = 'draft';
+ALTER TABLE rental.invoices ENABLE ALWAYS TRIGGER invoice_guard;
 SET session_replication_role = origin;
 SELECT cmp_ok((SELECT count(*) FROM rental.facts_delta), '>', 0::bigint, 'corrections are recorded');
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'after late corrections the facts agree with the books');

@@ -101,8 +101,8 @@ BEGIN
 				AND NOT EXISTS (SELECT FROM rental.unit_assignments a WHERE a.unit_id = u.id AND a.blocked && r.blocked) ORDER BY u.id LIMIT 1;
 	END LOOP;
 END $$;
-INSERT INTO rental.ledger_entries (vendor_id, posting_id, line, account, amount, currency, kind, created_at)
-	SELECT vendor_id, id, l.line, l.account, l.sign * round(amount / 10, rental.currency_exponent(currency)), currency, 'charge', created_at
+INSERT INTO rental.ledger_entries (vendor_id, posting_id, line, account, amount, currency, kind, payment_id, created_at)
+	SELECT vendor_id, id, l.line, l.account, l.sign * round(amount / 10, rental.currency_exponent(currency)), currency, 'charge', id, created_at
 	FROM rental.payments, (VALUES (1, 'commission', 1), (2, 'platform_claim', -1)) AS l (line, account, sign) WHERE kind = 'charge' AND status = 'succeeded' AND amount >= 10;
 INSERT INTO rental.payouts (vendor_id, number, amount, currency, created_at)
 	SELECT v.id, 'PAY-' || n, n * 10, v.currency, '2025-01-15 23:30Z'::timestamptz + n * interval '30 days' FROM rental.vendors v, generate_series(1, 12) n WHERE v.slug LIKE 'report-%';
