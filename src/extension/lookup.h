@@ -29,7 +29,8 @@ typedef struct LookupTable
 	AttrNumber numbers[LOOKUP_MOST_COLUMNS];
 } LookupTable;
 
-#define LOOKUP(name, table, index, ...) static LookupTable name = {table, index, {__VA_ARGS__}}
+#define LOOKUP(name, table_name, index_name, ...) \
+	static LookupTable name = {.table = (table_name), .index = (index_name), .columns = {__VA_ARGS__}}
 
 extern bool lookup_row(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, NullableDatum *values);
 extern bool lookup_text_row(LookupTable *lookup, Datum key, Datum second, NullableDatum *values);
