@@ -7,6 +7,8 @@
 
 #include "plan.h"
 
+/* clang-format off: SQL in lines of its own */
+
 /* Each measure of facts_daily and facts_monthly, and of facts_products: a column */
 #define VENDOR_MEASURES(each, separator)   \
 	each(draft) separator each(quoted)     \
@@ -34,16 +36,29 @@
 #define COLUMN(column)	 #column
 #define COLUMN_F(column) "f." #column
 
-/* Rows of facts_delta, facts_books and the like by day or month */
-#define SPREAD_FROM(rows, unit)                                      \
-	" FROM " rows " x JOIN rental.vendors v ON v.id = x.vendor_id, " \
-	"LATERAL rental.facts_spread(x.at, x.until, x.n, x.amount, x.currency, v.time_zone, '" unit "') s"
-#define KINDS_BY_VENDOR(rows, unit, filter)                                                                       \
-	"SELECT x.vendor_id, s.day, x.currency, x.kind, sum(s.count)::bigint AS n, sum(s.sum) AS amount" SPREAD_FROM( \
-		rows, unit) filter " GROUP BY 1, 2, 3, 4"
-#define KINDS_BY_PRODUCT(rows, filter)                                                                        \
-	"SELECT x.vendor_id, s.day, x.product_id, x.location_id, x.currency, x.kind, sum(s.count)::bigint AS n, " \
-	"sum(s.sum) AS amount" SPREAD_FROM(rows, "month") filter " AND x.product_id IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6"
+/* Where facts come from, those of a time and those that last: the books, all deltas, and those that are being folded */
+#define BOOKS_EVENTS	 "rental.facts_events"
+#define BOOKS_SPANS		 "rental.facts_spans"
+#define DELTAS_EVENTS	 "(SELECT * FROM rental.facts_delta WHERE until IS NULL)"
+#define DELTAS_SPANS	 "(SELECT * FROM rental.facts_delta WHERE until IS NOT NULL)"
+#define TAKEN_EVENTS	 "(SELECT * FROM taken WHERE until IS NULL)"
+#define TAKEN_SPANS		 "(SELECT * FROM taken WHERE until IS NOT NULL)"
+/* The facts of BOOKS, DELTAS or TAKEN by day or month; filter is AND with a condition on x, or nothing */
+#define SPREAD(rows, unit, filter)                                                                                 \
+	"SELECT x.vendor_id, date_trunc('" unit                                                                        \
+	"', x.at AT TIME ZONE v.time_zone)::date AS day, x.product_id, x.location_id, "                                \
+	"x.currency, x.kind, x.n::bigint AS n, x.amount FROM " rows##_EVENTS                                           \
+		" x JOIN rental.vendors v ON v.id = x.vendor_id WHERE true" filter                                         \
+		" UNION ALL SELECT vendor_id, (s).day, product_id, location_id, currency, kind, (s).count, (s).sum FROM (" \
+		"SELECT x.vendor_id, x.product_id, x.location_id, x.currency, x.kind, "                                    \
+		"rental.facts_spread(x.at, x.until, x.n, x.amount, x.currency, v.time_zone, '" unit                        \
+		"') AS s FROM " rows##_SPANS " x JOIN rental.vendors v ON v.id = x.vendor_id WHERE true" filter " OFFSET 0) y"
+#define KINDS_BY_VENDOR(rows, unit, filter)                                                            \
+	"SELECT vendor_id, day, currency, kind, sum(n)::bigint AS n, sum(amount) AS amount FROM (" SPREAD( \
+		rows, unit, filter) ") z GROUP BY 1, 2, 3, 4"
+#define KINDS_BY_PRODUCT(rows, filter)                                                                                          \
+	"SELECT vendor_id, day, product_id, location_id, currency, kind, sum(n)::bigint AS n, sum(amount) AS amount FROM (" SPREAD( \
+		rows, "month", filter " AND x.product_id IS NOT NULL") ") z GROUP BY 1, 2, 3, 4, 5, 6"
 
 #define COUNT_OF(kinds)	 "COALESCE(sum(n) FILTER (WHERE kind " kinds "), 0)::bigint"
 #define AMOUNT_OF(kinds) "COALESCE(sum(amount) FILTER (WHERE kind " kinds "), 0)"
@@ -125,26 +140,26 @@
  * facts: the measures of vendors by period, vendor and currency; $5 to $8 are
  * FACT_PARTS. What has none of a part costs nothing for it.
  */
-#define VENDOR_FACTS_BY_PERIOD                                                                                                                                                                                                                       \
-	"WITH zones AS MATERIALIZED (" FACT_ZONES(                                                                                                                                                                                                       \
-		"$3 IN ('month', 'quarter', 'year')") "), "                                                                                                                                                                                                  \
-											  "vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                                                            \
-											  ", unfolded AS MATERIALIZED (" VENDOR_PIVOT(                                                                                                                                                           \
-												  "day",                                                                                                                                                                                             \
-												  KINDS_BY_VENDOR(                                                                                                                                                                                   \
-													  "rental.facts_delta", "day",                                                                                                                                                                   \
-													  " WHERE ($4 IS NULL OR x.vendor_id = $4)")) "), folded AS ("                                                                                                                                   \
-																								  "SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_monthly f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"          \
-																								  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.m1 WHERE $6" \
-																								  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.m2 AND f.day < v.d2 WHERE $6" \
-																								  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.d2 WHERE $5 OR $6), "  \
-																								  "facts AS (SELECT f.vendor_id, date_trunc($3, f.day::timestamp) AT TIME ZONE f.time_zone AS start_at, f.currency, " VENDOR_MEASURES(               \
-																									  COLUMN_F,                                                                                                                                      \
-																									  ", ") " FROM folded f UNION ALL " VENDOR_PIVOT("start_at",                                                                                     \
-																																					 PART_KINDS(                                                                                     \
-																																						 "",                                                                                         \
-																																						 "$7",                                                                                       \
-																																						 "$8")) ") "
+#define VENDOR_FACTS_BY_PERIOD                                                                                                                                                                                                                     \
+	"WITH zones AS MATERIALIZED (" FACT_ZONES(                                                                                                                                                                                                     \
+		"$3 IN ('month', 'quarter', 'year')") "), "                                                                                                                                                                                                \
+											  "vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                                                          \
+											  ", unfolded AS MATERIALIZED (" VENDOR_PIVOT(                                                                                                                                                         \
+												  "day",                                                                                                                                                                                           \
+												  KINDS_BY_VENDOR(                                                                                                                                                                                 \
+													  DELTAS, "day",                                                                                                                                                                               \
+													  " AND ($4 IS NULL OR x.vendor_id = $4)")) "), folded AS ("                                                                                                                                   \
+																								"SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_monthly f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"          \
+																								" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.m1 WHERE $6" \
+																								" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.m2 AND f.day < v.d2 WHERE $6" \
+																								" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.d2 WHERE $5 OR $6), "  \
+																								"facts AS (SELECT f.vendor_id, date_trunc($3, f.day::timestamp) AT TIME ZONE f.time_zone AS start_at, f.currency, " VENDOR_MEASURES(               \
+																									COLUMN_F,                                                                                                                                      \
+																									", ") " FROM folded f UNION ALL " VENDOR_PIVOT("start_at",                                                                                     \
+																																				   PART_KINDS(                                                                                     \
+																																					   "",                                                                                         \
+																																					   "$7",                                                                                       \
+																																					   "$8")) ") "
 
 /*
  * The same of products, over the whole of [$1, $2): $3 is 'month', whole
@@ -162,20 +177,22 @@
 								 "LATERAL (SELECT CASE WHEN " DAY_BEGINS(                                               \
 									 "a.first") " < $1 THEN (a.first + interval '1 month')::date ELSE a.first END AS first, a.last) w"
 #define PRODUCT_PARTS FACT_PARTS_OF(PRODUCT_ZONES)
-#define PRODUCT_FACTS_OF_PERIOD                                                                                                                                                                    \
-	"WITH zones AS MATERIALIZED (" PRODUCT_ZONES "), "                                                                                                                                             \
-	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                                                    \
-	", unfolded AS MATERIALIZED (" PRODUCT_PIVOT("day", KINDS_BY_PRODUCT("rental.facts_delta", " WHERE ($4 IS NULL OR x.vendor_id = $4)")) "), books AS MATERIALIZED (SELECT * FROM (" PART_KINDS( \
-		"x.product_id, x.location_id, ", "$7",                                                                                                                                                     \
-		"$8") ") q WHERE kind IN ('booked', 'rented')), "                                                                                                                                          \
-			  "facts AS (SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                                                          \
-				  COLUMN_F,                                                                                                                                                                        \
-				  ", ") " FROM vendors_in v JOIN rental.facts_products f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"                                                        \
-						" UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                                               \
-							COLUMN_F,                                                                                                                                                              \
-							", ") " FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5 OR $6"                                                     \
-								  " UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                                     \
-									  COLUMN_F, ", ") " FROM (" PRODUCT_PIVOT("start_at",                                                                                                          \
+#define PRODUCT_FACTS_OF_PERIOD                                                                                                                                                    \
+	"WITH zones AS MATERIALIZED (" PRODUCT_ZONES "), "                                                                                                                             \
+	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                                    \
+	", unfolded AS MATERIALIZED (" PRODUCT_PIVOT("day", KINDS_BY_PRODUCT(DELTAS, " AND ($4 IS NULL OR x.vendor_id = $4)")) "), books AS MATERIALIZED (SELECT * FROM (" PART_KINDS( \
+		"x.product_id, x.location_id, ", "$7",                                                                                                                                     \
+		"$8") ") q WHERE kind IN ('booked', 'rented')), "                                                                                                                          \
+			  "facts AS (SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                                          \
+				  COLUMN_F,                                                                                                                                                        \
+				  ", ") " FROM vendors_in v JOIN rental.facts_products f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"                                        \
+						" UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                               \
+							COLUMN_F,                                                                                                                                              \
+							", ") " FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5 OR $6"                                     \
+								  " UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                     \
+									  COLUMN_F, ", ") " FROM (" PRODUCT_PIVOT("start_at",                                                                                          \
 																			  "SELECT * FROM books") ") f) "
+
+/* clang-format on */
 
 #endif /* RENTAL_FACTS_H */
