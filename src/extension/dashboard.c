@@ -49,8 +49,8 @@
 	"])::rental.dashboard_view FROM (SELECT count(*) AS vendors FROM v) n WHERE $1 IS NULL OR n.vendors > 0"
 /* clang-format on */
 
-PLAN(dashboard_of_vendor, DASHBOARD(" WHERE v.id = $1", " AND vendor_id = $1", " AND x.vendor_id = $1"), UUIDOID);
-PLAN(dashboard_of_all, DASHBOARD("", "", ""), UUIDOID);
+PLAN_ONCE(dashboard_of_vendor, DASHBOARD(" WHERE v.id = $1", " AND vendor_id = $1", " AND x.vendor_id = $1"), UUIDOID);
+PLAN_ONCE(dashboard_of_all, DASHBOARD("", "", ""), UUIDOID);
 PLAN(
 	metrics,
 	"WITH r AS MATERIALIZED (SELECT currency, sum(orders) AS orders, sum(ordered) AS ordered, sum(billed) AS billed, sum(paid) AS paid, sum(recognised) AS recognised "

@@ -97,7 +97,7 @@ plan_execute(PreparedPlan *plan, const NullableDatum *args, int nargs, bool read
 	Assert(nargs == plan->nargs && nargs <= PLAN_MAX_ARGS);
 	if (plan->prepared == NULL)
 	{
-		SPIPlanPtr prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
+		SPIPlanPtr prepared = SPI_prepare_cursor(plan->sql, plan->nargs, plan->argtypes, plan->options);
 
 		if (prepared == NULL)
 			elog(ERROR, "could not prepare \"%s\": %s", plan->sql, SPI_result_code_string(SPI_result));

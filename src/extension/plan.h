@@ -27,6 +27,7 @@ typedef struct PreparedPlan
 	const char *sql;
 	int			nargs;
 	Oid			argtypes[PLAN_MAX_ARGS];
+	int			options; /* of SPI_prepare_cursor */
 	SPIPlanPtr	prepared;
 } PreparedPlan;
 
@@ -34,7 +35,13 @@ typedef struct PreparedPlan
 	{                                                                                                   \
 		.sql = (text), .nargs = sizeof((Oid[]){__VA_ARGS__}) / sizeof(Oid), .argtypes = { __VA_ARGS__ } \
 	}
-#define PLAN(name, text, ...)	   static PreparedPlan name = PLAN_INIT(text, __VA_ARGS__)
+#define PLAN(name, text, ...) static PreparedPlan name = PLAN_INIT(text, __VA_ARGS__)
+/* A plan that is made once, without a look at the arguments, where planning costs more than that can gain */
+#define PLAN_ONCE(name, text, ...)                                                   \
+	static PreparedPlan name = {.sql = (text),                                       \
+								.nargs = sizeof((Oid[]){__VA_ARGS__}) / sizeof(Oid), \
+								.argtypes = {__VA_ARGS__},                           \
+								.options = CURSOR_OPT_GENERIC_PLAN}
 
 /* One argument of a plan: a datum, or a null */
 #define VALUE(datum)			   ((NullableDatum){.value = (datum), .isnull = false})

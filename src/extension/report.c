@@ -140,8 +140,8 @@ report_books(FunctionCallInfo fcinfo, PreparedPlan *plan, ReportShape shape)
 	return report_rows(fcinfo, plan, args, PG_NARGS());
 }
 
-PLAN(vendor_parts, FACT_PARTS("$3 IN ('month', 'quarter', 'year')"), FACT_PERIOD_TYPES);
-PLAN(product_parts, PRODUCT_PARTS, FACT_PERIOD_TYPES);
+PLAN_ONCE(vendor_parts, FACT_PARTS("$3 IN ('month', 'quarter', 'year')"), FACT_PERIOD_TYPES);
+PLAN_ONCE(product_parts, PRODUCT_PARTS, FACT_PERIOD_TYPES);
 
 /* facts_answer answers by facts: it looks first which parts of them the period takes. */
 static Datum
