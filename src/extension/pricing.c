@@ -27,6 +27,7 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
+#include "utils/typcache.h"
 
 LOOKUP(group_of_member, "customer_group_members", NULL, "group_id");
 LOOKUP(group_by_id, "customer_groups", NULL, "percent");
@@ -308,8 +309,8 @@ rule_applies(const NullableDatum *rule, const PriceItem *item, int32 first, int3
 static int
 rules_read(const PriceItem *item, pg_tz *zone, Season **seasons, QuantityStep *step)
 {
-	NullableDatum *rules;
-	int			   n = lookup_rows(&rules_of, &item->product->vendor_id, NULL, PG_INT32_MAX, &rules);
+	NullableDatum *rules = item->vendor->rules;
+	int			   n = item->vendor->nrules;
 	ChargedUnits   touched;
 	RuleRank	  *ranks;
 	int			   nseasons = 0;
@@ -598,15 +599,6 @@ tax_tell(StringInfo rates, uint64 row)
 	}
 }
 
-/* price_has_taxes tells whether a vendor has any tax; where it has none, no plan is needed to tell which. */
-bool
-price_has_taxes(const pg_uuid_t *vendor_id)
-{
-	NullableDatum any;
-
-	return lookup_row(&any_tax, vendor_id, NULL, &any);
-}
-
 static void
 item_taxes(PriceItem *item, const pg_uuid_t *customer_id)
 {
@@ -616,7 +608,8 @@ item_taxes(PriceItem *item, const pg_uuid_t *customer_id)
 	uint64		   i;
 	StringInfoData rates;
 
-	if (!price_has_taxes(&item->product->vendor_id))
+	/* where the vendor has none, no plan is needed to tell which */
+	if (!item->vendor->has_taxes)
 		return;
 	n = plan_read(&taxes_of, VALUE(UUIDPGetDatum(&item->product->vendor_id)), VALUE(UUIDPGetDatum(&item->product->id)),
 				  VALUE_OR_NULL(UUIDPGetDatum(customer_id), customer_id == NULL),
@@ -673,13 +666,19 @@ group_percent(const pg_uuid_t *vendor_id, const pg_uuid_t *customer_id)
 void
 price_items(PriceItem *items, int n, PriceOrder *order)
 {
-	int64 percent = group_percent(&items[0].product->vendor_id, order->customer_id);
-	int	  i;
+	const pg_uuid_t *vendor_id = &items[0].product->vendor_id;
+	int64			 percent = group_percent(vendor_id, order->customer_id);
+	PriceVendor		 vendor;
+	NullableDatum	 any;
+	int				 i;
 
+	vendor.nrules = lookup_rows(&rules_of, vendor_id, NULL, PG_INT32_MAX, &vendor.rules);
+	vendor.has_taxes = lookup_row(&any_tax, vendor_id, NULL, &any);
 	order->subtotal = order->discount = order->tax = 0;
 	order->has_coupon = false;
 	for (i = 0; i < n; i++)
 	{
+		items[i].vendor = &vendor;
 		item_price(&items[i]);
 		if (percent > 0)
 			group_discount(&items[i], percent);
@@ -858,8 +857,6 @@ price(PG_FUNCTION_ARGS)
 	if (item.quantity < 1 || item.quantity > 1000000)
 		rental_raise(invalid_value, errmsg("quantity must be between 1 and 1000000"), errfield("quantity"));
 	item.period = period_check(PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2), "end_at");
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "a price is a composite");
 
 	plan_open();
 	product_load(PG_GETARG_UUID_P(0), &product, "product_id");
@@ -882,8 +879,10 @@ price(PG_FUNCTION_ARGS)
 	}
 	currency = product.currency;
 	MemoryContextSwitchTo(caller);
+	/* as they lie in the cache: this function is for one type */
+	desc = lookup_rowtype_tupdesc(get_func_rettype(fcinfo->flinfo->fn_oid), -1);
 	line_type = get_element_type(TupleDescAttr(desc, 14)->atttypid);
-	line_desc = BlessTupleDesc(TypeGetTupleDesc(line_type, NIL));
+	line_desc = lookup_rowtype_tupdesc(line_type, -1);
 	lines = palloc(item.charge.nlines * sizeof(Datum));
 	for (i = 0; i < item.charge.nlines; i++)
 		lines[i] = price_line(line_desc, &item.charge.lines[i], currency);
@@ -905,7 +904,9 @@ price(PG_FUNCTION_ARGS)
 								  price_deposit_share(&product, item.subtotal - item.discount, item.total),
 							  currency);
 	values[14] = PointerGetDatum(construct_array(lines, item.charge.nlines, line_type, -1, false, TYPALIGN_DOUBLE));
-	result = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	result = HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+	ReleaseTupleDesc(line_desc);
+	ReleaseTupleDesc(desc);
 	plan_close();
 	return result;
 }

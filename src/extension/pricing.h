@@ -8,14 +8,23 @@
 #include "catalog.h"
 #include "charge.h"
 
+/* What a vendor has for all its products */
+typedef struct PriceVendor
+{
+	NullableDatum *rules;
+	int			   nrules;
+	bool		   has_taxes;
+} PriceVendor;
+
 typedef struct PriceItem
 {
 	/* what is asked */
-	const Product *product;
-	Period		   period;
-	int32		   quantity;
-	const char	  *field;		/* to blame */
-	bool		   keeps_price; /* its unit_price is given, and stays */
+	const Product	  *product;
+	Period			   period;
+	int32			   quantity;
+	const char		  *field;		/* to blame */
+	bool			   keeps_price; /* its unit_price is given, and stays */
+	const PriceVendor *vendor;		/* while it is priced */
 
 	/* what it costs, in minor units */
 	Charge		  charge; /* of one piece, with the lines that explain everything */
@@ -50,7 +59,6 @@ typedef struct PriceOrder
 extern void			 price_items(PriceItem *items, int n, PriceOrder *order);
 extern void			 price_redeem(const PriceOrder *order, const pg_uuid_t *vendor_id, const pg_uuid_t *order_id);
 extern void			 price_release(const pg_uuid_t *order_id);
-extern bool			 price_has_taxes(const pg_uuid_t *vendor_id);
 extern char			*price_coupon_code(const char *typed);
 extern bool			 price_has_coupon(const pg_uuid_t *vendor_id, const char *code);
 extern void			 price_keep_coupon(PriceOrder *price, const pg_uuid_t *order_id);

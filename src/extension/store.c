@@ -431,8 +431,18 @@ store_values(StoreTable *table, const NullableDatum *values, int nvalues)
 	Assert(nvalues < STORE_MOST_COLUMNS && table->columns[nvalues] == NULL);
 	info.ri_RelationDesc = relation;
 	info.ri_IndexRelationDescs = palloc(info.ri_NumIndices * sizeof(Relation));
+	info.ri_IndexRelationInfo = palloc(info.ri_NumIndices * sizeof(IndexInfo *));
 	for (i = 0; i < info.ri_NumIndices; i++)
+	{
+		/* what an access method keeps with it lasts no longer than the relation is open */
+		IndexInfo *index = palloc(sizeof(IndexInfo));
+
+		*index = *store->info.ri_IndexRelationInfo[i];
+		index->ii_AmCache = NULL;
+		index->ii_Context = estate->es_query_cxt;
+		info.ri_IndexRelationInfo[i] = index;
 		info.ri_IndexRelationDescs[i] = index_open(store->indexes[i], RowExclusiveLock);
+	}
 	estate->es_opened_result_relations = list_make1(&info);
 
 	fill_row(store, estate, slot, values, nvalues);
