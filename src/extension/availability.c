@@ -115,7 +115,7 @@ stock_is_kept(const pg_uuid_t *product_id, const pg_uuid_t *location_id)
 static int
 locations_of(ChunkReader *reader, const pg_uuid_t *product_id, pg_uuid_t **locations)
 {
-	int		   n = chunk_locations(reader, product_id, locations);
+	int		   n = chunk_locations(reader, product_id, PG_INT32_MAX, locations);
 	Component *components;
 
 	if (n == 0 && product_components(product_id, &components) > 0)
@@ -456,13 +456,15 @@ stock_unavailable(const Period *window, int32 quantity, pg_uuid_t **products)
 	for (i = 0; i < look.count; i = next)
 	{
 		const pg_uuid_t *product = &look.places[i].product_id;
+		pg_uuid_t		*locations;
 		int				 tight = 1;
 
 		for (next = i + 1; next < look.count && uuid_equal(&look.places[next].product_id, product); next++)
 			if (!uuid_equal(&look.places[next].location_id, &look.places[next - 1].location_id))
 				tight++;
-		if (chunk_count_locations(reader, product, tight + 1) == tight)
+		if (chunk_locations(reader, product, tight + 1, &locations) == tight)
 			(*products)[n++] = *product;
+		pfree(locations);
 	}
 	chunk_reader_close(reader);
 	pfree(look.places);

@@ -37,7 +37,7 @@
 
 #define CHUNK_SPAN			  (INT64CONST(32) * USECS_PER_DAY)
 #define CHUNK_MAX_STEPS		  128
-#define ROWS_TO_SKIP		  4 /* of a location: from so many on, the next is looked for by the index */
+#define STOCK_LOCATION		  3 /* the column of rental.stock */
 #define HIGHEST_INDEXED_LEVEL 3 /* of the index timelines_tight */
 
 /* Columns of rental.timelines, in the order of sql/install/40_stock.sql */
@@ -309,49 +309,15 @@ chunk_read(ChunkReader *chunks, const pg_uuid_t *product_id, const pg_uuid_t *lo
 
 /*
  * chunk_locations lists the locations where a product is kept, in ascending
- * order, and returns how many there are. Of a location that has many rows all
- * but the first few are skipped.
+ * order, up to a number, and returns how many there are. It asks the stock,
+ * which has one row for each, and not the timelines, which may have many.
  */
 int
-chunk_locations(ChunkReader *chunks, const pg_uuid_t *product_id, pg_uuid_t **locations)
-{
-	ScanKeyData	  keys[2];
-	IndexScanDesc scan;
-	int			  rows = 0;
-	int			  n = 0;
-
-	*locations = palloc(sizeof(pg_uuid_t));
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(product_id));
-	scan = index_beginscan(chunks->table, chunks->index, chunks->snapshot, 1, 0);
-	index_rescan(scan, keys, 1, NULL, 0);
-	while (index_getnext_slot(scan, ForwardScanDirection, chunks->slot))
-	{
-		pg_uuid_t at = *DatumGetUUIDP(column(chunks->slot, COL_LOCATION));
-
-		if (n == 0 || !uuid_equal(&at, &(*locations)[n - 1]))
-		{
-			*locations = repalloc(*locations, (n + 1) * sizeof(pg_uuid_t));
-			(*locations)[n++] = at;
-			rows = 0;
-		}
-		else if (++rows == ROWS_TO_SKIP)
-		{
-			index_endscan(scan);
-			ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_UUID_GT, UUIDPGetDatum(&(*locations)[n - 1]));
-			scan = index_beginscan(chunks->table, chunks->index, chunks->snapshot, 2, 0);
-			index_rescan(scan, keys, 2, NULL, 0);
-		}
-	}
-	index_endscan(scan);
-	return n;
-}
-
-/* chunk_count_locations counts the locations where a product is kept, up to a number. */
-int
-chunk_count_locations(ChunkReader *chunks, const pg_uuid_t *product_id, int most)
+chunk_locations(ChunkReader *chunks, const pg_uuid_t *product_id, int most, pg_uuid_t **locations)
 {
 	ScanKeyData	  key;
 	IndexScanDesc scan;
+	int			  room = 4;
 	int			  n = 0;
 
 	if (chunks->stock == NULL)
@@ -360,11 +326,16 @@ chunk_count_locations(ChunkReader *chunks, const pg_uuid_t *product_id, int most
 		chunks->stock_index = index_open(RelationGetPrimaryKeyIndex(chunks->stock), AccessShareLock);
 		chunks->stock_slot = table_slot_create(chunks->stock, NULL);
 	}
+	*locations = palloc(room * sizeof(pg_uuid_t));
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(product_id));
 	scan = index_beginscan(chunks->stock, chunks->stock_index, chunks->snapshot, 1, 0);
 	index_rescan(scan, &key, 1, NULL, 0);
 	while (n < most && index_getnext_slot(scan, ForwardScanDirection, chunks->stock_slot))
-		n++;
+	{
+		if (n == room)
+			*locations = repalloc(*locations, (room *= 4) * sizeof(pg_uuid_t));
+		(*locations)[n++] = *DatumGetUUIDP(column(chunks->stock_slot, STOCK_LOCATION));
+	}
 	index_endscan(scan);
 	return n;
 }

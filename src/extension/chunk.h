@@ -47,8 +47,7 @@ extern ChunkReader *chunk_reader_open(void);
 extern void			chunk_reader_close(ChunkReader *reader);
 extern bool			chunk_read(ChunkReader *chunks, const pg_uuid_t *product_id, const pg_uuid_t *location_id,
 							   const Period *window, PieceReader look, void *arg);
-extern int			chunk_locations(ChunkReader *chunks, const pg_uuid_t *product_id, pg_uuid_t **locations);
-extern int			chunk_count_locations(ChunkReader *chunks, const pg_uuid_t *product_id, int most);
+extern int			chunk_locations(ChunkReader *chunks, const pg_uuid_t *product_id, int most, pg_uuid_t **locations);
 extern void			chunk_lock_head(const StockKey *key);
 extern void			chunk_require(const StockKey *key);
 extern void			chunk_prepare(const StockKey *key, const Period *period);
