@@ -23,6 +23,7 @@ fuzz_add(Catalog *catalog, const char *method, const char *path, const char *arg
 					  .auth = "[\"public\"]",
 					  .status = "200",
 					  .rate_class = "read",
+					  .activity = "",
 					  .upload_field = "",
 					  .upload_bytes = "0",
 					  .statement = "SELECT 1",
