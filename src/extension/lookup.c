@@ -35,12 +35,12 @@ tables_changed(Datum arg, Oid table)
 static void
 find_names(LookupTable *lookup)
 {
-	Oid		 schema = get_namespace_oid("rental", false);
+	Oid schema = get_namespace_oid("rental", false);
+	/* what is heard of from here on counts as a change */
+	uint64	 found_in = generation;
 	Relation table;
 	int		 i;
 
-	/* what is heard of from here on counts as a change */
-	lookup->generation = generation;
 	lookup->table_oid = get_relname_relid(lookup->table, schema);
 	table = table_open(lookup->table_oid, AccessShareLock);
 	lookup->index_oid = lookup->index ? get_relname_relid(lookup->index, schema) : RelationGetPrimaryKeyIndex(table);
@@ -52,6 +52,7 @@ find_names(LookupTable *lookup)
 	}
 	lookup->ncolumns = i;
 	table_close(table, NoLock);
+	lookup->generation = found_in;
 }
 
 /* lookup_open opens the table, whose names are known and cannot change from then on. */

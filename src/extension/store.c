@@ -52,9 +52,10 @@ typedef struct Store
 {
 	MemoryContext context;
 	Oid			  table;
-	bool		  is_stale;
-	EState		 *estate; /* in whose memory expressions are kept */
-	ResultRelInfo info;	  /* as it is before the relations are opened */
+	bool		  is_whole; /* all of it was made */
+	bool		  is_stale; /* and the table has changed since */
+	EState		 *estate;	/* in whose memory expressions are kept */
+	ResultRelInfo info;		/* as it is before the relations are opened */
 	Oid			 *indexes;
 	AttrNumber	 *numbers; /* of the columns given */
 	Oid			 *domains; /* of all columns; InvalidOid if it is none */
@@ -248,23 +249,25 @@ store_ready(StoreTable *table, Relation relation)
 	Store		 *store = table->store;
 	MemoryContext old;
 
-	if (store != NULL && store->table == RelationGetRelid(relation) && !store->is_stale)
+	if (store != NULL && store->table == RelationGetRelid(relation) && store->is_whole && !store->is_stale)
 		return store;
 	if (relation->rd_rel->relkind != RELKIND_RELATION)
 		elog(ERROR, "\"%s\" is not a plain table", table->table);
 	if (store == NULL)
 	{
 		store = MemoryContextAllocZero(TopMemoryContext, sizeof(Store));
-		store->context = AllocSetContextCreate(TopMemoryContext, "store", ALLOCSET_DEFAULT_SIZES);
 		if (stores == NULL)
 			CacheRegisterRelcacheCallback(table_changed, (Datum) 0);
 		store->next = stores;
 		stores = store;
 		table->store = store;
 	}
-	MemoryContextReset(store->context);
-	*store =
-		(Store){.context = store->context, .table = RelationGetRelid(relation), .is_stale = false, .next = store->next};
+	/* a row whose trigger inserts the one at hand still needs the old one */
+	if (store->context != NULL)
+		MemoryContextSetParent(store->context, TopTransactionContext);
+	*store = (Store){.context = AllocSetContextCreate(TopMemoryContext, "store", ALLOCSET_DEFAULT_SIZES),
+					 .table = RelationGetRelid(relation),
+					 .next = store->next};
 	old = MemoryContextSwitchTo(store->context);
 	store->estate = CreateExecutorState();
 	MemoryContextSetParent(store->estate->es_query_cxt, store->context);
@@ -276,6 +279,7 @@ store_ready(StoreTable *table, Relation relation)
 		ready_triggers(store, relation);
 	store->info.ri_TrigDesc = NULL;
 	MemoryContextSwitchTo(old);
+	store->is_whole = true;
 	return store;
 }
 
