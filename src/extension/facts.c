@@ -26,7 +26,6 @@
 #include "actor.h"
 #include "amount.h"
 #include "audit.h"
-#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "errors.h"
@@ -34,6 +33,7 @@
 #include "funcapi.h"
 #include "period.h"
 #include "report.h"
+#include "store.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/datum.h"
@@ -48,20 +48,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Columns of rental.facts_delta, in the order of sql/install/69_facts.sql */
-enum
-{
-	COL_VENDOR = 1,
-	COL_KIND,
-	COL_CURRENCY,
-	COL_AT,
-	COL_UNTIL,
-	COL_PRODUCT,
-	COL_LOCATION,
-	COL_N,
-	COL_AMOUNT,
-	COL_COUNT = COL_AMOUNT
-};
+STORE_BARE(delta_rows, "facts_delta", "vendor_id", "kind", "currency", "at", "until", "product_id", "location_id", "n",
+		   "amount");
 
 typedef struct Fact
 {
@@ -227,85 +215,29 @@ fact_equal(const Fact *a, const Fact *b)
 	return strcmp(a->kind, b->kind) == 0 && uuid_equal(&a->vendor_id, &b->vendor_id) && a->at == b->at &&
 		   a->until == b->until && a->has_product == b->has_product && uuid_equal(&a->product_id, &b->product_id) &&
 		   uuid_equal(&a->location_id, &b->location_id) && a->n == b->n && same_text(a->currency, b->currency) &&
-		   DatumGetBool(DirectFunctionCall2(numeric_eq, a->amount, b->amount));
-}
-
-/* An open rental.facts_delta with its indexes, which are on plain columns */
-typedef struct Deltas
-{
-	Relation table;
-	List	*indexes;
-} Deltas;
-
-static Deltas
-deltas_open(void)
-{
-	Deltas	  deltas;
-	ListCell *cell;
-
-	deltas.table = table_open(get_relname_relid("facts_delta", get_namespace_oid("rental", false)), RowExclusiveLock);
-	deltas.indexes = NIL;
-	foreach(cell, RelationGetIndexList(deltas.table))
-		deltas.indexes = lappend(deltas.indexes, index_open(lfirst_oid(cell), RowExclusiveLock));
-	return deltas;
+		   amount_equal(a->amount, b->amount);
 }
 
 static void
-deltas_close(Deltas *deltas)
+delta_append(const Fact *fact, bool ceased)
 {
-	ListCell *cell;
-
-	foreach(cell, deltas->indexes)
-		index_close(lfirst(cell), NoLock);
-	table_close(deltas->table, NoLock);
-}
-
-static void
-delta_append(Deltas *deltas, const Fact *fact, bool ceased)
-{
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(deltas->table), &TTSOpsHeapTuple);
-	Datum			values[COL_COUNT];
-	bool			nulls[COL_COUNT] = {false};
-	ListCell	   *cell;
-
-	values[COL_VENDOR - 1] = UUIDPGetDatum(&fact->vendor_id);
-	values[COL_KIND - 1] = CStringGetTextDatum(fact->kind);
-	values[COL_CURRENCY - 1] = fact->currency;
-	values[COL_AT - 1] = TimestampTzGetDatum(fact->at);
-	values[COL_UNTIL - 1] = TimestampTzGetDatum(fact->until);
-	nulls[COL_UNTIL - 1] = !fact->lasts;
-	values[COL_PRODUCT - 1] = UUIDPGetDatum(&fact->product_id);
-	values[COL_LOCATION - 1] = UUIDPGetDatum(&fact->location_id);
-	nulls[COL_PRODUCT - 1] = nulls[COL_LOCATION - 1] = !fact->has_product;
-	values[COL_N - 1] = Int32GetDatum(ceased ? -fact->n : fact->n);
-	values[COL_AMOUNT - 1] = ceased ? amount_negate(fact->amount) : fact->amount;
-	ExecStoreHeapTuple(heap_form_tuple(RelationGetDescr(deltas->table), values, nulls), slot, true);
-	simple_table_tuple_insert(deltas->table, slot);
-	foreach(cell, deltas->indexes)
-	{
-		Relation   index = lfirst(cell);
-		IndexInfo *info = BuildIndexInfo(index);
-		Datum	   keys[INDEX_MAX_KEYS];
-		bool	   key_nulls[INDEX_MAX_KEYS];
-
-		FormIndexDatum(info, slot, NULL, keys, key_nulls);
-		index_insert(index, keys, key_nulls, &slot->tts_tid, deltas->table, UNIQUE_CHECK_NO, false, info);
-	}
-	ExecDropSingleTupleTableSlot(slot);
+	store_row(&delta_rows, VALUE(UUIDPGetDatum(&fact->vendor_id)), VALUE(CStringGetTextDatum(fact->kind)),
+			  VALUE(fact->currency), VALUE(TimestampTzGetDatum(fact->at)),
+			  VALUE_OR_NULL(TimestampTzGetDatum(fact->until), !fact->lasts),
+			  VALUE_OR_NULL(UUIDPGetDatum(&fact->product_id), !fact->has_product),
+			  VALUE_OR_NULL(UUIDPGetDatum(&fact->location_id), !fact->has_product),
+			  VALUE(Int32GetDatum(ceased ? -fact->n : fact->n)),
+			  VALUE(ceased ? amount_negate(fact->amount) : fact->amount));
 }
 
 /* deltas_append records what is new of some facts, and what ceased to be so. */
 static void
 deltas_append(const Fact *old, int nold, const Fact *new, int nnew)
 {
-	bool   stays[FACTS_OF_ROW] = {false};
-	Deltas deltas;
-	int	   i;
-	int	   j;
+	bool stays[FACTS_OF_ROW] = {false};
+	int	 i;
+	int	 j;
 
-	if (nold + nnew == 0)
-		return;
-	deltas = deltas_open();
 	for (i = 0; i < nold; i++)
 	{
 		for (j = 0; j < nnew; j++)
@@ -314,12 +246,11 @@ deltas_append(const Fact *old, int nold, const Fact *new, int nnew)
 		if (j < nnew)
 			stays[j] = true;
 		else
-			delta_append(&deltas, &old[i], true);
+			delta_append(&old[i], true);
 	}
 	for (j = 0; j < nnew; j++)
 		if (!stays[j])
-			delta_append(&deltas, &new[j], false);
-	deltas_close(&deltas);
+			delta_append(&new[j], false);
 }
 
 /*
@@ -330,13 +261,11 @@ deltas_append(const Fact *old, int nold, const Fact *new, int nnew)
 static void
 lock_order(Relation table, TupleTableSlot *slot, Snapshot snapshot)
 {
-	bool			isnull;
 	ItemPointerData tid = slot->tts_tid;
 	uint8			flags = IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION;
 	TM_FailureData	failure;
 
-	if (audit_is_restoring() || TransactionIdIsCurrentTransactionId(DatumGetTransactionId(
-									slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull))))
+	if (audit_is_restoring() || store_is_own(slot))
 		return;
 	switch (table_tuple_lock(table, &tid, snapshot, slot, GetCurrentCommandId(false), LockTupleNoKeyExclusive,
 							 LockWaitBlock, flags, &failure))
@@ -508,7 +437,7 @@ spread_of(TimestampTz at, TimestampTz until, int32 n, Datum amount, char *curren
 	Spread spread = {at, until, n, amount, currency, false, 0};
 
 	spread.minor = amount_minor(amount, currency);
-	spread.is_minor = DatumGetBool(DirectFunctionCall2(numeric_eq, amount, amount_datum(spread.minor, currency)));
+	spread.is_minor = amount_equal(amount, amount_datum(spread.minor, currency));
 	return spread;
 }
 

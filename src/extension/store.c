@@ -285,6 +285,15 @@ store_ready(StoreTable *table, Relation relation)
 
 /* Foreign keys */
 
+/* store_is_own tells whether the row in a slot was written by this transaction, so that nobody else sees it. */
+bool
+store_is_own(TupleTableSlot *slot)
+{
+	HeapTuple row = ExecFetchSlotHeapTuple(slot, false, NULL);
+
+	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data));
+}
+
 /* key_is_there tells whether the row that a key refers to is plainly there; then it stays until this transaction ends. */
 static bool
 key_is_there(const ForeignKey *key, TupleTableSlot *row)
@@ -311,10 +320,8 @@ key_is_there(const ForeignKey *key, TupleTableSlot *row)
 	is_there = index_getnext_slot(scan, ForwardScanDirection, slot);
 	if (is_there)
 	{
-		HeapTuple found = ExecFetchSlotHeapTuple(slot, false, NULL);
-
 		/* nobody else can delete what only this transaction sees */
-		if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(found->t_data)))
+		if (!store_is_own(slot))
 		{
 			TM_FailureData failure;
 

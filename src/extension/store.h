@@ -11,6 +11,8 @@
 
 #include "rental.h"
 
+#include "executor/tuptable.h"
+
 #define STORE_MOST_COLUMNS 24
 
 struct Store;
@@ -30,6 +32,7 @@ typedef struct StoreTable
 #define store_row(table, ...) \
 	store_values(table, (NullableDatum[]){__VA_ARGS__}, sizeof((NullableDatum[]){__VA_ARGS__}) / sizeof(NullableDatum))
 
+extern bool store_is_own(TupleTableSlot *slot);
 extern void store_values(StoreTable *table, const NullableDatum *values, int nvalues);
 
 #endif /* RENTAL_STORE_H */
