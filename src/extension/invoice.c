@@ -532,7 +532,7 @@ invoice_issue_draft(PG_FUNCTION_ARGS)
 	if (!is_billable(&order) || !invoice_fill(&order, FCARG(0).value, up_to))
 		rental_raise(conflict, errmsg("there is nothing to be billed any more"));
 	plan_run(&invoice_sums, FCARG(0));
-	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, total, plan_datum(0, 4))))
+	if (!amount_equal(total, plan_datum(0, 4)))
 		rental_raise(conflict, errmsg("the order has changed since the draft was made"),
 					 errdetail("It comes to %s now.", amount_text(plan_datum(0, 4))));
 	invoice_number_and_post(&order, FCARG(0).value);

@@ -810,7 +810,7 @@ payment_webhook(PG_FUNCTION_ARGS)
 	{
 		amount_check(amount, order.currency, "amount");
 		amount = amount_round(amount, order.currency);
-		if (!is_chargeback && !DatumGetBool(DirectFunctionCall2(numeric_eq, amount, payment.amount)))
+		if (!is_chargeback && !amount_equal(amount, payment.amount))
 			rental_raise(invalid_value, errmsg("the amount is not that of the payment"), errfield("amount"));
 	}
 	if (is_chargeback)

@@ -363,9 +363,7 @@ product_rate_set(PG_FUNCTION_ARGS)
 	}
 	/* the short form: so much for the first days, so much for each other */
 	if (strategy == NULL)
-		strategy = PG_ARGISNULL(5) && (days > 1 || !DatumGetBool(DirectFunctionCall2(numeric_eq, amount, extra)))
-					   ? "tiered"
-					   : "optimal";
+		strategy = PG_ARGISNULL(5) && (days > 1 || !amount_equal(amount, extra)) ? "tiered" : "optimal";
 	plan_run(&rate_upsert, VALUE(UUIDPGetDatum(&product.vendor_id)), FCARG(0), VALUE(Int32GetDatum(days)),
 			 VALUE(amount_round(amount, product.currency)), VALUE(extra), VALUE(CStringGetTextDatum(strategy)),
 			 FCARG(5), VALUE(CStringGetTextDatum(unit)), VALUE(CStringGetTextDatum(counting)), FCARG(8), FCARG(9),
@@ -581,8 +579,8 @@ coupon_create(PG_FUNCTION_ARGS)
 	amount_check(PG_GETARG_DATUM(5), currency, "minimum");
 	if (!PG_ARGISNULL(2))
 		amount_check(PG_GETARG_DATUM(2), currency, "amount");
-	if ((!PG_ARGISNULL(1) && DatumGetBool(DirectFunctionCall2(numeric_eq, PG_GETARG_DATUM(1), amount_zero()))) ||
-		(!PG_ARGISNULL(2) && DatumGetBool(DirectFunctionCall2(numeric_eq, PG_GETARG_DATUM(2), amount_zero()))))
+	if ((!PG_ARGISNULL(1) && amount_equal(PG_GETARG_DATUM(1), amount_zero())) ||
+		(!PG_ARGISNULL(2) && amount_equal(PG_GETARG_DATUM(2), amount_zero())))
 		rental_raise(invalid_value, errmsg("a coupon takes something off"),
 					 errfield(PG_ARGISNULL(1) ? "amount" : "percent"));
 	if (plan_run(&coupon_insert, id, VALUE(UUIDPGetDatum(vendor_id)), VALUE(CStringGetTextDatum(code)), FCARG(1),
