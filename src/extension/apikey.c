@@ -280,13 +280,6 @@ api_key_update(PG_FUNCTION_ARGS)
 	return plan_return(fcinfo, key);
 }
 
-static TimestampTz
-time_after(TimestampTz at, const Interval *span)
-{
-	return DatumGetTimestampTz(
-		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(at), IntervalPGetDatum(span)));
-}
-
 /* api_key_rotate(key_id uuid, overlap interval) */
 PG_FUNCTION_INFO_V1(api_key_rotate);
 Datum
@@ -301,7 +294,7 @@ api_key_rotate(PG_FUNCTION_ARGS)
 
 	request_required(FCARG(0), "key_id");
 	request_required(FCARG(1), "overlap");
-	end = time_after(now, PG_GETARG_INTERVAL_P(1));
+	end = period_plus(now, PG_GETARG_DATUM(1));
 	if (end < now || end > now + OVERLAP_MOST)
 		rental_raise(invalid_value, errmsg("overlap must be a time of up to 30 days"), errfield("overlap"));
 	plan_open();

@@ -562,8 +562,7 @@ next_available(PG_FUNCTION_ARGS)
 			}
 			if (TIMESTAMP_IS_NOEND(from))
 				from = steps.at[step];
-			needed = DatumGetTimestampTz(
-				DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(from), PG_GETARG_DATUM(2)));
+			needed = period_plus(from, PG_GETARG_DATUM(2));
 			if (needed <= from)
 				rental_raise(invalid_value, errmsg("length must be positive"), errfield("length"));
 			if (needed <= ends)

@@ -49,29 +49,16 @@ units_in(int64 time, int64 unit, int64 leeway)
 	return time / unit + (time % unit > leeway ? 1 : 0);
 }
 
-static int32
-local_date(TimestampTz at, pg_tz *zone, int64 *time_of_day)
-{
-	struct pg_tm tm;
-	fsec_t		 fsec;
-	int			 tz;
-
-	if (timestamp2tm(at, &tz, &tm, &fsec, NULL, zone) != 0)
-		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
-	*time_of_day = ((tm.tm_hour * 60 + tm.tm_min) * 60 + tm.tm_sec) * USECS_PER_SEC + fsec;
-	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday);
-}
-
 /* days of the local clock: from 10:00 to 10:00 is one, also when it has 23 or 25 hours */
 static int32
 count_days(const Rate *rate, const Period *period, pg_tz *zone, int32 *first)
 {
 	int64 start_time;
 	int64 end_time;
-	int32 last = local_date(period->end, zone, &end_time);
+	int32 last = period_local_date(period->end, zone, &end_time);
 	int64 count;
 
-	*first = local_date(period->start, zone, &start_time);
+	*first = period_local_date(period->start, zone, &start_time);
 	if (rate->by_calendar)
 		count = last - *first + (end_time > rate->leeway ? 1 : 0);
 	else
@@ -98,7 +85,7 @@ charge_units(const Rate *rate, const Period *period, pg_tz *zone)
 		{
 			int64 time;
 
-			units.dates[i] = local_date(period->start + i * USECS_PER_HOUR, zone, &time);
+			units.dates[i] = period_local_date(period->start + i * USECS_PER_HOUR, zone, &time);
 		}
 		return units;
 	}

@@ -477,18 +477,6 @@ spread_between(const Spread *spread, TimestampTz from, TimestampTz to, Datum val
 								 : amount_subtract(amount_until(spread, to), amount_until(spread, from));
 }
 
-static int
-local_day(TimestampTz at, pg_tz *zone)
-{
-	struct pg_tm tm;
-	fsec_t		 fsec;
-	int			 tz;
-
-	if (timestamp2tm(at, &tz, &tm, &fsec, NULL, zone) != 0)
-		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
-	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday);
-}
-
 /* unit_start is the first day of the month of a day, or itself; unit_next the first day after that. */
 static int
 unit_start(int day, bool by_month)
@@ -537,11 +525,12 @@ spread_begin(FunctionCallInfo fcinfo)
 {
 	SpreadState *state = palloc0(sizeof(SpreadState));
 	TimestampTz	 at = PG_GETARG_TIMESTAMPTZ(0);
+	int64		 time_of_day;
 
 	state->lasts = !PG_ARGISNULL(1);
 	state->zone = period_zone(text_to_cstring(PG_GETARG_TEXT_PP(5)));
 	state->by_month = strcmp(text_to_cstring(PG_GETARG_TEXT_PP(6)), "month") == 0;
-	state->unit = unit_start(local_day(at, state->zone), state->by_month);
+	state->unit = unit_start(period_local_date(at, state->zone, &time_of_day), state->by_month);
 	state->reached = at;
 	if (state->lasts)
 		state->spread = spread_of(at, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_INT32(2),

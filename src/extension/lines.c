@@ -126,12 +126,6 @@ line_field(const OrderLine *line, const char *field)
 }
 
 static TimestampTz
-time_plus(TimestampTz at, Datum interval)
-{
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(at), interval));
-}
-
-static TimestampTz
 time_minus(TimestampTz at, Datum interval)
 {
 	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(at), interval));
@@ -148,7 +142,7 @@ blocked_by(const Product *product, const Period *period)
 	else
 	{
 		blocked.start = time_minus(period->start, product->buffer_before);
-		blocked.end = time_plus(period->end, product->buffer_after);
+		blocked.end = period_plus(period->end, product->buffer_after);
 	}
 	return blocked;
 }

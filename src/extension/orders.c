@@ -282,12 +282,6 @@ action_is_vendors(const char *action)
 /* Placing */
 
 static NullableDatum
-text_or_null(const char *text)
-{
-	return VALUE_OR_NULL(text ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
-}
-
-static NullableDatum
 time_or_null(TimestampTz at)
 {
 	return VALUE_OR_NULL(TimestampTzGetDatum(at), TIMESTAMP_NOT_FINITE(at));
@@ -308,17 +302,11 @@ customer_arg(NullableDatum customer)
 	return DatumGetUUIDP(customer.value);
 }
 
-static TimestampTz
-time_after(TimestampTz now, Datum hold)
-{
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), hold));
-}
-
 /* require_notice refuses what a customer asks of a vendor that is shut, or too late; the vendor may enter what was. */
 static void
 require_notice(const pg_uuid_t *vendor_id, const OrderLine *lines, int n, TimestampTz now)
 {
-	TimestampTz earliest = time_after(now, lines[0].product.minimum_notice);
+	TimestampTz earliest = period_plus(now, lines[0].product.minimum_notice);
 	int			i;
 
 	if (actor_serves(actor_current(), vendor_id))
@@ -382,7 +370,7 @@ order_make(const OrderRequest *request)
 	lines_price(lines, request->nlines, &price, order.waiver_percent, &amounts);
 	order.total = amount_add(amount_add(amounts.total, fee), amounts.waiver);
 	if (!request->is_draft)
-		expires_at = time_after(now, product->hold_time);
+		expires_at = period_plus(now, product->hold_time);
 	number = number_draw(&order.vendor_id, "ORD", period_year(now, period_zone(product->time_zone)));
 	store_row(&order_rows, VALUE(UUIDPGetDatum(&order.id)), VALUE(UUIDPGetDatum(&order.vendor_id)),
 			  VALUE(CStringGetTextDatum(number)), VALUE(UUIDPGetDatum(request->customer_id)),
@@ -864,7 +852,7 @@ work_accept(Change *change)
 	policy_load(&order->vendor_id, &policy);
 	policy_accept(&policy, order, change->terms, true);
 	plan_run(&hold_time, VALUE(UUIDPGetDatum(&order->vendor_id)));
-	change->expires_at = time_after(change->now, plan_datum(0, 1));
+	change->expires_at = period_plus(change->now, plan_datum(0, 1));
 	lines_reserve(lines, n, change->expires_at, change->now);
 	change_tell(change, "version", Int32GetDatum(latest), false, INT4OID);
 }

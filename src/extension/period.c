@@ -181,6 +181,25 @@ local_time(TimestampTz at, pg_tz *zone, struct pg_tm *tm, fsec_t *fsec)
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
 }
 
+/* period_local_date is the date, as a Julian day, and the time of day at a time on the vendor's clock. */
+int32
+period_local_date(TimestampTz at, pg_tz *zone, int64 *time_of_day)
+{
+	struct pg_tm tm;
+	fsec_t		 fsec;
+
+	local_time(at, zone, &tm, &fsec);
+	*time_of_day = ((tm.tm_hour * 60 + tm.tm_min) * 60 + tm.tm_sec) * USECS_PER_SEC + fsec;
+	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday);
+}
+
+/* period_plus is a time and an interval later. */
+TimestampTz
+period_plus(TimestampTz at, Datum interval)
+{
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(at), interval));
+}
+
 /*
  * period_days counts the days of 24 hours begun, on the vendor's clock: from
  * local 10:00 to local 10:00 of the next day is one day, also when that day
@@ -189,19 +208,12 @@ local_time(TimestampTz at, pg_tz *zone, struct pg_tm *tm, fsec_t *fsec)
 int64
 period_days(const Period *period, pg_tz *zone)
 {
-	struct pg_tm start;
-	struct pg_tm end;
-	fsec_t		 start_fsec;
-	fsec_t		 end_fsec;
-	int64		 days;
-	int64		 rest;
+	int64 start_time;
+	int64 end_time;
+	int64 days = -period_local_date(period->start, zone, &start_time);
 
-	local_time(period->start, zone, &start, &start_fsec);
-	local_time(period->end, zone, &end, &end_fsec);
-	days = date2j(end.tm_year, end.tm_mon, end.tm_mday) - date2j(start.tm_year, start.tm_mon, start.tm_mday);
-	rest = ((end.tm_hour - start.tm_hour) * 60 + end.tm_min - start.tm_min) * 60 + end.tm_sec - start.tm_sec;
-	rest = rest * USECS_PER_SEC + end_fsec - start_fsec;
-	return Max(days + (rest > 0 ? 1 : 0), 1);
+	days += period_local_date(period->end, zone, &end_time);
+	return Max(days + (end_time > start_time ? 1 : 0), 1);
 }
 
 /* period_year is the calendar year at a time on the vendor's clock. */

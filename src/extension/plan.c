@@ -116,6 +116,13 @@ plan_execute(PreparedPlan *plan, const NullableDatum *args, int nargs, bool read
 	return SPI_processed;
 }
 
+/* text_or_null is a text as an argument of a plan. */
+NullableDatum
+text_or_null(const char *text)
+{
+	return VALUE_OR_NULL(text ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
+}
+
 /* plan_value_of is the value at a row (from 0) and column (from 1) of a run, kept as SPI_tuptable. */
 NullableDatum
 plan_value_of(SPITupleTable *rows, uint64 row, int column)

@@ -79,6 +79,7 @@ extern NullableDatum plan_value(uint64 row, int column);
 extern NullableDatum plan_value_of(SPITupleTable *rows, uint64 row, int column);
 extern Datum		 plan_datum(uint64 row, int column);
 extern NullableDatum plan_keep(uint64 row, int column);
+extern NullableDatum text_or_null(const char *text);
 extern Datum		 plan_keep_row(Datum row);
 extern char			*plan_text(uint64 row, int column);
 extern Datum		 plan_return(FunctionCallInfo fcinfo, NullableDatum kept);

@@ -50,12 +50,6 @@ static const char *const address_fields[] = {"recipient", "line1",	"line2",   "p
 											 "city",	  "region", "country", NULL};
 static const char *const terms_fields[] = {"version", "signature", NULL};
 
-static NullableDatum
-text_or_null(const char *text)
-{
-	return VALUE_OR_NULL(text ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
-}
-
 void
 policy_load(const pg_uuid_t *vendor_id, Policy *policy)
 {
