@@ -15,12 +15,15 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "executor/tuptable.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/typcache.h"
 
 /* counts what happens to tables and indexes, whichever they are */
 static uint64 generation;
@@ -189,4 +192,33 @@ void
 lookup_latest_end(void)
 {
 	PopActiveSnapshot();
+}
+
+/* view_type is the type of a view's rows, or of rows of that name. */
+Oid
+view_type(const char *view)
+{
+	return get_rel_type_id(get_relname_relid(view, get_namespace_oid("rental", false)));
+}
+
+/* view_row makes a row of such a type, of its columns in order. */
+Datum
+view_row(Oid type, const NullableDatum *columns, int n)
+{
+	TupleDesc desc = lookup_rowtype_tupdesc(type, -1);
+	Datum	 *values = palloc(n * sizeof(Datum));
+	bool	 *nulls = palloc(n * sizeof(bool));
+	HeapTuple row;
+	int		  i;
+
+	if (desc->natts != n)
+		elog(ERROR, "%s has %d columns, not %d", format_type_be(type), desc->natts, n);
+	for (i = 0; i < n; i++)
+	{
+		values[i] = columns[i].value;
+		nulls[i] = columns[i].isnull;
+	}
+	row = heap_form_tuple(desc, values, nulls);
+	ReleaseTupleDesc(desc);
+	return HeapTupleGetDatum(row);
 }

@@ -38,5 +38,7 @@ extern void lookup_latest(void);
 extern void lookup_latest_end(void);
 extern int	lookup_rows(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, int most,
 						NullableDatum **values);
+extern Oid	 view_type(const char *view);
+extern Datum view_row(Oid type, const NullableDatum *columns, int n);
 
 #endif /* RENTAL_LOOKUP_H */

@@ -97,34 +97,6 @@ LOOKUP(reservations_of_item, "reservations", "reservations_order_item_id_idx", "
 LOOKUP(units_of_reservation, "unit_assignments", "unit_assignments_reservation_id_vendor_id_idx", "unit_id");
 LOOKUP(unit_code, "units", NULL, "code");
 
-static Oid
-row_type(const char *view)
-{
-	return get_rel_type_id(get_relname_relid(view, get_namespace_oid("rental", false)));
-}
-
-/* make_row makes a row of a view's type. */
-static Datum
-make_row(Oid type, const NullableDatum *columns, int n)
-{
-	TupleDesc desc = lookup_rowtype_tupdesc(type, -1);
-	Datum	 *values = palloc(n * sizeof(Datum));
-	bool	 *nulls = palloc(n * sizeof(bool));
-	HeapTuple row;
-	int		  i;
-
-	if (desc->natts != n)
-		elog(ERROR, "%s has %d columns, not %d", format_type_be(type), desc->natts, n);
-	for (i = 0; i < n; i++)
-	{
-		values[i] = columns[i].value;
-		nulls[i] = columns[i].isnull;
-	}
-	row = heap_form_tuple(desc, values, nulls);
-	ReleaseTupleDesc(desc);
-	return HeapTupleGetDatum(row);
-}
-
 static int
 text_compare(const void *a, const void *b)
 {
@@ -188,7 +160,7 @@ make_items(const pg_uuid_t *id, Pieces *pieces)
 	int			   n = lookup_rows(&items_of_order, id, NULL, MOST_ROWS, &items);
 	Datum		  *rows = palloc(Max(n, 1) * sizeof(Datum));
 	TimestampTz	   now = rental_now();
-	Oid			   type = row_type("order_item_view");
+	Oid			   type = view_type("order_item_view");
 	int			   i;
 
 	if (n > 0)
@@ -219,7 +191,7 @@ make_items(const pg_uuid_t *id, Pieces *pieces)
 		pieces->out += dispatched;
 		pieces->back += returned;
 		pieces->is_overdue |= is_overdue;
-		rows[i] = make_row(type, columns, ITEM_COLUMNS);
+		rows[i] = view_row(type, columns, ITEM_COLUMNS);
 	}
 	if (n == 0)
 		return PointerGetDatum(construct_empty_array(type));
@@ -271,7 +243,7 @@ order_row(const pg_uuid_t *id)
 		is_live = strcmp(status, "pending") == 0 || strcmp(status, "confirmed") == 0 || strcmp(status, "active") == 0;
 		if (!is_live)
 			columns[ROW_EXTENSION] = NULLVALUE;
-		result = VALUE(plan_keep_row(make_row(row_type("order_view"), columns, ROW_COLUMNS)));
+		result = VALUE(plan_keep_row(view_row(view_type("order_view"), columns, ROW_COLUMNS)));
 	}
 	lookup_latest_end();
 	return result;
