@@ -157,8 +157,9 @@ CREATE FUNCTION product_list(vendor uuid DEFAULT NULL, category uuid DEFAULT NUL
 	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION product_list(uuid, uuid, text, timestamptz, timestamptz, integer, integer, text, text) IS
 	'Active products, oldest first; search finds text in the name without regard to case. With available_from and available_to only those of which some location has quantity pieces free all that time. Errors: invalid_period, invalid_value.';
+-- reads without SQL, so it needs no rights but those of its own
 CREATE FUNCTION product_get(product_id uuid) RETURNS product_view
-	LANGUAGE c STRICT STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+	LANGUAGE c STRICT STABLE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION product_get(uuid) IS 'One product; an archived one is shown to its vendor only. Error: not_found.';
 CREATE FUNCTION product_create(name text, description text DEFAULT '', category_id uuid DEFAULT NULL, vendor_id uuid DEFAULT NULL,
 	tracking text DEFAULT 'bulk', replacement_value numeric DEFAULT NULL, day_rate numeric DEFAULT NULL, kind text DEFAULT 'rental',

@@ -180,7 +180,7 @@ static void
 write_member(StringInfo out, Form_pg_attribute attribute, Datum value, bool isnull)
 {
 	appendStringInfoChar(out, out->len == 0 ? '{' : ',');
-	escape_json(out, NameStr(attribute->attname));
+	json_write_text(out, NameStr(attribute->attname), strlen(NameStr(attribute->attname)));
 	appendStringInfoChar(out, ':');
 	if (is_secret(attribute) && !isnull)
 		appendStringInfoString(out, "\"hidden\"");

@@ -227,10 +227,24 @@ period_year(TimestampTz at, pg_tz *zone)
 	return tm.tm_year;
 }
 
+/* write_digits writes a number of so many digits, and what comes after it. */
+static char *
+write_digits(char *out, int number, int width, char after)
+{
+	int i;
+
+	for (i = width - 1; i >= 0; i--, number /= 10)
+		out[i] = '0' + number % 10;
+	out[width] = after;
+	return out + width + 1;
+}
+
 /* period_time_text writes a time as RFC 3339 in UTC, an infinity as PostgreSQL does. */
 char *
 period_time_text(TimestampTz at)
 {
+	char		*text = palloc(40);
+	char		*end = text;
 	struct pg_tm tm;
 	fsec_t		 fsec;
 
@@ -238,9 +252,17 @@ period_time_text(TimestampTz at)
 		return pstrdup(TIMESTAMP_IS_NOBEGIN(at) ? "-infinity" : "infinity");
 	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
+	if (tm.tm_year >= 0 && tm.tm_year <= 9999)
+		end = write_digits(end, tm.tm_year, 4, '-');
+	else
+		end += sprintf(end, "%04d-", tm.tm_year);
+	end = write_digits(end, tm.tm_mon, 2, '-');
+	end = write_digits(end, tm.tm_mday, 2, 'T');
+	end = write_digits(end, tm.tm_hour, 2, ':');
+	end = write_digits(end, tm.tm_min, 2, ':');
+	end = write_digits(end, tm.tm_sec, 2, fsec == 0 ? 'Z' : '.');
 	if (fsec != 0)
-		return psprintf("%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min,
-						tm.tm_sec, (int) fsec);
-	return psprintf("%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min,
-					tm.tm_sec);
+		end = write_digits(end, fsec, 6, 'Z');
+	*end = '\0';
+	return text;
 }

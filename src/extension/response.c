@@ -31,13 +31,49 @@
 static StringInfo		  headers;
 static LocalTransactionId headers_of;
 
-static void
-write_text(StringInfo out, text *value)
+/* json_write_text writes a text as a JSON string, in one piece up to each character that does not stand for itself. */
+void
+json_write_text(StringInfo out, const char *text, int len)
 {
-	char *s = text_to_cstring(value);
+	static const char letters[] = "--------btn-fr"; /* of the control characters that have one */
+	int				  from = 0;
+	int				  i;
 
-	escape_json(out, s);
-	pfree(s);
+	appendStringInfoChar(out, '"');
+	for (i = 0; i < len; i++)
+	{
+		unsigned char c = text[i];
+
+		if (c >= ' ' && c != '"' && c != '\\')
+			continue;
+		appendBinaryStringInfo(out, text + from, i - from);
+		from = i + 1;
+		if (c < ' ' && (c >= sizeof(letters) - 1 || letters[c] == '-'))
+			appendStringInfo(out, "\\u%04x", c);
+		else
+		{
+			appendStringInfoChar(out, '\\');
+			appendStringInfoChar(out, c < ' ' ? letters[c] : c);
+		}
+	}
+	appendBinaryStringInfo(out, text + from, len - from);
+	appendStringInfoChar(out, '"');
+}
+
+/* write_quoted writes what needs no escapes. */
+static void
+write_quoted(StringInfo out, const char *text)
+{
+	appendStringInfoChar(out, '"');
+	appendStringInfoString(out, text);
+	appendStringInfoChar(out, '"');
+}
+
+static void
+write_integer(StringInfo out, int64 value)
+{
+	enlargeStringInfo(out, MAXINT8LEN + 1);
+	out->len += pg_lltoa(value, out->data + out->len);
 }
 
 static void
@@ -46,7 +82,7 @@ write_timestamp(StringInfo out, TimestampTz at)
 	if (TIMESTAMP_NOT_FINITE(at))
 		appendStringInfoString(out, "null");
 	else
-		appendStringInfo(out, "\"%s\"", period_time_text(at));
+		write_quoted(out, period_time_text(at));
 }
 
 /* write_date writes YYYY-MM-DD, whatever DateStyle says. */
@@ -58,7 +94,7 @@ write_date(StringInfo out, Datum value)
 	if (DATE_NOT_FINITE(DatumGetDateADT(value)))
 		appendStringInfoString(out, "null");
 	else
-		appendStringInfo(out, "\"%s\"", JsonEncodeDateTime(text, value, DATEOID, NULL));
+		write_quoted(out, JsonEncodeDateTime(text, value, DATEOID, NULL));
 }
 
 static void
@@ -110,7 +146,7 @@ write_row(StringInfo out, Datum value)
 			continue;
 		appendStringInfoChar(out, separator);
 		separator = ',';
-		escape_json(out, NameStr(attribute->attname));
+		json_write_text(out, NameStr(attribute->attname), strlen(NameStr(attribute->attname)));
 		appendStringInfoChar(out, ':');
 		json_write(out, values[i], nulls[i], attribute->atttypid);
 	}
@@ -132,10 +168,14 @@ json_write(StringInfo out, Datum value, bool isnull, Oid type)
 	{
 		case TEXTOID:
 		case VARCHAROID:
-			write_text(out, DatumGetTextPP(value));
+		{
+			text *string = DatumGetTextPP(value);
+
+			json_write_text(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
 			return;
+		}
 		case UUIDOID:
-			appendStringInfo(out, "\"%s\"", uuid_text(DatumGetUUIDP(value)));
+			write_quoted(out, uuid_text(DatumGetUUIDP(value)));
 			return;
 		case TIMESTAMPTZOID:
 			write_timestamp(out, DatumGetTimestampTz(value));
@@ -147,16 +187,16 @@ json_write(StringInfo out, Datum value, bool isnull, Oid type)
 			appendStringInfoString(out, DatumGetBool(value) ? "true" : "false");
 			return;
 		case INT2OID:
-			appendStringInfo(out, "%d", DatumGetInt16(value));
+			write_integer(out, DatumGetInt16(value));
 			return;
 		case INT4OID:
-			appendStringInfo(out, "%d", DatumGetInt32(value));
+			write_integer(out, DatumGetInt32(value));
 			return;
 		case INT8OID:
-			appendStringInfo(out, INT64_FORMAT, DatumGetInt64(value));
+			write_integer(out, DatumGetInt64(value));
 			return;
 		case NUMERICOID:
-			appendStringInfo(out, "\"%s\"", DatumGetCString(DirectFunctionCall1(numeric_out, value)));
+			write_quoted(out, DatumGetCString(DirectFunctionCall1(numeric_out, value)));
 			return;
 		case JSONOID:
 		{

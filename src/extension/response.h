@@ -11,6 +11,7 @@
 #include "plan.h"
 
 extern void json_write(StringInfo out, Datum value, bool isnull, Oid type);
+extern void json_write_text(StringInfo out, const char *text, int len);
 extern void response_header(const char *name, const char *value);
 
 /*

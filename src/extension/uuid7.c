@@ -66,7 +66,20 @@ uuid7_datum(void)
 char *
 uuid_text(const pg_uuid_t *id)
 {
-	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id)));
+	static const char hex[] = "0123456789abcdef";
+	char			 *text = palloc(2 * UUID_LEN + 5);
+	char			 *end = text;
+	int				  i;
+
+	for (i = 0; i < UUID_LEN; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*end++ = '-';
+		*end++ = hex[id->data[i] >> 4];
+		*end++ = hex[id->data[i] & 15];
+	}
+	*end = '\0';
+	return text;
 }
 
 /* uuid_array_datum makes a uuid[]; its elements lie one after the other, as they do in C. */
