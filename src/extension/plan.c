@@ -32,13 +32,9 @@ plan_close(void)
 		elog(ERROR, "SPI_finish failed");
 }
 
-/*
- * plan_open_trusted is plan_open for a trigger, which runs as whoever writes
- * the table and with whatever search path: its plans run with full rights, and
- * look names up in fixed schemas.
- */
+/* plan_trust lets the plans that follow run with full rights, and look names up in fixed schemas, up to plan_distrust. */
 PlanRights
-plan_open_trusted(void)
+plan_trust(void)
 {
 	PlanRights rights;
 
@@ -47,6 +43,22 @@ plan_open_trusted(void)
 	rights.nest = NewGUCNestLevel();
 	set_config_option("search_path", "pg_catalog, rental, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
 					  0, false);
+	return rights;
+}
+
+void
+plan_distrust(PlanRights rights)
+{
+	AtEOXact_GUC(true, rights.nest);
+	SetUserIdAndSecContext(rights.user, rights.security);
+}
+
+/* plan_open_trusted is plan_open for a trigger, which runs as whoever writes the table and with whatever search path. */
+PlanRights
+plan_open_trusted(void)
+{
+	PlanRights rights = plan_trust();
+
 	plan_open();
 	return rights;
 }
@@ -55,8 +67,7 @@ void
 plan_close_trusted(PlanRights rights)
 {
 	plan_close();
-	AtEOXact_GUC(true, rights.nest);
-	SetUserIdAndSecContext(rights.user, rights.security);
+	plan_distrust(rights);
 }
 
 /* plan_see_changes makes a statement trigger's transition tables known to the plans that follow. */

@@ -58,7 +58,7 @@ typedef struct PreparedPlan
 	plan_execute(plan, (NullableDatum[]){__VA_ARGS__}, sizeof((NullableDatum[]){__VA_ARGS__}) / sizeof(NullableDatum), \
 				 true)
 
-/* The rights and settings to go back to after plan_open_trusted */
+/* The rights and settings to go back to after plan_trust or plan_open_trusted */
 typedef struct PlanRights
 {
 	Oid user;
@@ -68,6 +68,8 @@ typedef struct PlanRights
 
 struct TriggerData;
 
+extern PlanRights	 plan_trust(void);
+extern void			 plan_distrust(PlanRights rights);
 extern PlanRights	 plan_open_trusted(void);
 extern void			 plan_close_trusted(PlanRights rights);
 extern void			 plan_see_changes(struct TriggerData *trigger);

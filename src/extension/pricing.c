@@ -670,10 +670,16 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 	int64			 percent = group_percent(vendor_id, order->customer_id);
 	PriceVendor		 vendor;
 	NullableDatum	 any;
+	PlanRights		 rights;
+	bool			 needs_plans;
 	int				 i;
 
 	vendor.nrules = lookup_rows(&rules_of, vendor_id, NULL, PG_INT32_MAX, &vendor.rules);
 	vendor.has_taxes = lookup_row(&any_tax, vendor_id, NULL, &any);
+	/* most prices need none, and so no rights for them either */
+	needs_plans = order->coupon != NULL || vendor.has_taxes;
+	if (needs_plans)
+		rights = plan_trust();
 	order->subtotal = order->discount = order->tax = 0;
 	order->has_coupon = false;
 	for (i = 0; i < n; i++)
@@ -696,6 +702,8 @@ price_items(PriceItem *items, int n, PriceOrder *order)
 		order->tax += items[i].tax;
 	}
 	order->total = order->subtotal - order->discount + order->tax;
+	if (needs_plans)
+		plan_distrust(rights);
 }
 
 /* price_waiver_sold is what a vendor takes of the lines for the damage waiver; null if it sells none. */

@@ -224,5 +224,14 @@ SELECT is_empty('SELECT d.n FROM drafts d JOIN orders o ON o.id = d.one, LATERAL
 	WHERE (i.s, i.d, i.t, i.a + o.waiver + o.fee) <> (o.subtotal, o.discount, o.tax, o.total)', 'lines sum to the total');
 SELECT is_empty('SELECT d.n FROM drafts d JOIN order_items i ON i.order_id = d.one WHERE i.total <> i.unit_price * i.quantity - i.discount + i.tax OR i.discount < 0 OR i.discount > i.subtotal OR scale(i.total) <> 2', 'each is what its parts make');
 SELECT cmp_ok((SELECT count(*) FROM drafts d JOIN orders o ON o.id = d.one WHERE o.discount > 0 AND o.tax > 0 AND o.waiver > 0), '>', 10::bigint, 'many with all of that');
+
+-- an analyst, whose search path finds nothing, gets the same price
+SELECT row(total, tax, discount)::text AS asked FROM price(:'p', '2026-06-01Z', '2026-06-02Z', 3, 'TEN') \gset
+SET LOCAL search_path = pg_temp;
+SET LOCAL ROLE rental_analyst;
+SELECT row(total, tax, discount)::text AS told FROM rental.price(:'p', '2026-06-01Z', '2026-06-02Z', 3, 'TEN') \gset
+RESET ROLE;
+SET search_path = rental, public;
+SELECT is(:'told'::text, :'asked', 'whoever asks, taxes and coupons are the same');
 SELECT * FROM finish();
 ROLLBACK;
