@@ -16,6 +16,7 @@
 #include "catalog/pg_collation.h"
 #include "executor/tuptable.h"
 #include "funcapi.h"
+#include "place.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -42,6 +43,7 @@ find_names(LookupTable *lookup)
 	/* what is heard of from here on counts as a change */
 	uint64	 found_in = generation;
 	Relation table;
+	Relation index;
 	int		 i;
 
 	lookup->table_oid = get_relname_relid(lookup->table, schema);
@@ -54,6 +56,10 @@ find_names(LookupTable *lookup)
 			elog(ERROR, "table \"%s\" has no column \"%s\"", lookup->table, lookup->columns[i]);
 	}
 	lookup->ncolumns = i;
+	index = index_open(lookup->index_oid, AccessShareLock);
+	for (i = 0; i < lengthof(lookup->keys) && i < IndexRelationGetNumberOfKeyAttributes(index); i++)
+		lookup->keys[i] = index->rd_index->indkey.values[i];
+	index_close(index, NoLock);
 	table_close(table, NoLock);
 	lookup->generation = found_in;
 }
@@ -135,7 +141,6 @@ lookup_scan(LookupTable *lookup, ScanKey keys, int nkeys, int most, NullableDatu
 	}
 	index_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
-	/* what was locked stays locked to the end of the transaction */
 	index_close(index, NoLock);
 	table_close(table, NoLock);
 	return n;
@@ -150,13 +155,42 @@ uuid_keys(ScanKey keys, const pg_uuid_t *key, const pg_uuid_t *second)
 	return second ? 2 : 1;
 }
 
-/* lookup_row finds the first row with a key, and copies its columns; false if there is none. */
+static bool
+column_is(TupleTableSlot *slot, AttrNumber column, const pg_uuid_t *value)
+{
+	bool  isnull;
+	Datum found = slot_getattr(slot, column, &isnull);
+
+	return !isnull && uuid_equal(DatumGetUUIDP(found), value);
+}
+
+/* lookup_row finds a row with a key, and copies its columns; false if there is none. */
 bool
 lookup_row(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, NullableDatum *values)
 {
-	ScanKeyData keys[2];
+	Relation		table = lookup_open(lookup);
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	bool			is_there = place_fetch(table, key, slot) && column_is(slot, lookup->keys[0], key) &&
+					(second == NULL || column_is(slot, lookup->keys[1], second));
 
-	return lookup_scan(lookup, keys, uuid_keys(keys, key, second), 1, &values, 1) > 0;
+	if (!is_there)
+	{
+		Relation	  index = index_open(lookup->index_oid, AccessShareLock);
+		ScanKeyData	  keys[2];
+		int			  nkeys = uuid_keys(keys, key, second);
+		IndexScanDesc scan = index_beginscan(table, index, GetActiveSnapshot(), nkeys, 0);
+
+		index_rescan(scan, keys, nkeys, NULL, 0);
+		is_there = place_search(scan, key, slot);
+		index_endscan(scan);
+		index_close(index, NoLock);
+	}
+	if (is_there)
+		row_values(lookup, slot, values);
+	ExecDropSingleTupleTableSlot(slot);
+	/* what was locked stays locked to the end of the transaction */
+	table_close(table, NoLock);
+	return is_there;
 }
 
 /* lookup_rows finds up to so many rows with a key, and returns their number and their columns, row after row. */

@@ -27,6 +27,7 @@ typedef struct LookupTable
 	Oid		   index_oid;
 	int		   ncolumns;
 	AttrNumber numbers[LOOKUP_MOST_COLUMNS];
+	AttrNumber keys[2]; /* the first of the index */
 } LookupTable;
 
 #define LOOKUP(name, table_name, index_name, ...) \

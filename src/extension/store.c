@@ -28,6 +28,7 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
+#include "place.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -45,6 +46,8 @@ typedef struct ForeignKey
 	Oid			 index;
 	int			 ncolumns;
 	AttrNumber	 columns[INDEX_MAX_KEYS]; /* of the row that refers */
+	AttrNumber	 referred[INDEX_MAX_KEYS]; /* and of the other */
+	bool		 has_place; /* all are uuids, by which a row may be found without the index */
 	RegProcedure equal[INDEX_MAX_KEYS];
 } ForeignKey;
 
@@ -58,6 +61,7 @@ typedef struct Store
 	ResultRelInfo info;		/* as it is before the relations are opened */
 	Oid			 *indexes;
 	AttrNumber	 *numbers; /* of the columns given */
+	AttrNumber	  id_column; /* by which the row will be found; 0 if there is none */
 	Oid			 *domains; /* of all columns; InvalidOid if it is none */
 	void		**domain_checks;
 	ExprState	**defaults; /* of all columns; NULL if it is given or has none */
@@ -114,6 +118,7 @@ read_key(Relation relation, Oid constraint, ForeignKey *key)
 			continue;
 		index = index_open(key->index, AccessShareLock);
 		key->ncolumns = IndexRelationGetNumberOfKeyAttributes(index);
+		key->has_place = true;
 		for (i = 0; i < key->ncolumns; i++)
 		{
 			for (j = 0; j < columns->nkeys; j++)
@@ -125,7 +130,9 @@ read_key(Relation relation, Oid constraint, ForeignKey *key)
 			else
 			{
 				key->columns[i] = columns->conkey[j];
+				key->referred[i] = columns->confkey[j];
 				key->equal[i] = get_opcode(columns->conpfeqop[j]);
+				key->has_place &= key->equal[i] == F_UUID_EQ;
 			}
 		}
 		index_close(index, NoLock);
@@ -189,6 +196,9 @@ ready_columns(Store *store, const StoreTable *table, Relation relation)
 	int		  n;
 
 	store->numbers = palloc(STORE_MOST_COLUMNS * sizeof(AttrNumber));
+	store->id_column = get_attnum(RelationGetRelid(relation), "id");
+	if (store->id_column > 0 && TupleDescAttr(desc, store->id_column - 1)->atttypid != UUIDOID)
+		store->id_column = 0;
 	store->domains = palloc0(desc->natts * sizeof(Oid));
 	store->domain_checks = palloc0(desc->natts * sizeof(void *));
 	store->defaults = palloc0(desc->natts * sizeof(ExprState *));
@@ -294,15 +304,53 @@ store_is_own(TupleTableSlot *slot)
 	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data));
 }
 
+/* key_at_place looks for the row that a key refers to where it was before. */
+static bool
+key_at_place(const ForeignKey *key, Relation table, TupleTableSlot *row, TupleTableSlot *slot)
+{
+	int i;
+
+	if (!key->has_place || !place_fetch(table, DatumGetUUIDP(row->tts_values[key->columns[0] - 1]), slot))
+		return false;
+	for (i = 0; i < key->ncolumns; i++)
+	{
+		bool  isnull;
+		Datum value = slot_getattr(slot, key->referred[i], &isnull);
+
+		if (isnull || !uuid_equal(DatumGetUUIDP(value), DatumGetUUIDP(row->tts_values[key->columns[i] - 1])))
+			return false;
+	}
+	return true;
+}
+
+/* key_in_index looks for it in the index. */
+static bool
+key_in_index(const ForeignKey *key, Relation table, TupleTableSlot *row, TupleTableSlot *slot)
+{
+	Relation	  index = index_open(key->index, AccessShareLock);
+	ScanKeyData	  keys[INDEX_MAX_KEYS];
+	IndexScanDesc scan;
+	bool		  is_there;
+	int			  i;
+
+	for (i = 0; i < key->ncolumns; i++)
+		ScanKeyEntryInitialize(&keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[i],
+							   key->equal[i], row->tts_values[key->columns[i] - 1]);
+	scan = index_beginscan(table, index, GetActiveSnapshot(), key->ncolumns, 0);
+	index_rescan(scan, keys, key->ncolumns, NULL, 0);
+	is_there = key->has_place ? place_search(scan, DatumGetUUIDP(row->tts_values[key->columns[0] - 1]), slot)
+							  : index_getnext_slot(scan, ForwardScanDirection, slot);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	return is_there;
+}
+
 /* key_is_there tells whether the row that a key refers to is plainly there; then it stays until this transaction ends. */
 static bool
 key_is_there(const ForeignKey *key, TupleTableSlot *row)
 {
 	Relation		table;
-	Relation		index;
 	TupleTableSlot *slot;
-	IndexScanDesc	scan;
-	ScanKeyData		keys[INDEX_MAX_KEYS];
 	bool			is_there;
 	int				i;
 
@@ -310,28 +358,17 @@ key_is_there(const ForeignKey *key, TupleTableSlot *row)
 		if (row->tts_isnull[key->columns[i] - 1])
 			return true;
 	table = table_open(key->table, RowShareLock);
-	index = index_open(key->index, AccessShareLock);
 	slot = table_slot_create(table, NULL);
-	for (i = 0; i < key->ncolumns; i++)
-		ScanKeyEntryInitialize(&keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[i],
-							   key->equal[i], row->tts_values[key->columns[i] - 1]);
-	scan = index_beginscan(table, index, GetActiveSnapshot(), key->ncolumns, 0);
-	index_rescan(scan, keys, key->ncolumns, NULL, 0);
-	is_there = index_getnext_slot(scan, ForwardScanDirection, slot);
-	if (is_there)
+	is_there = key_at_place(key, table, row, slot) || key_in_index(key, table, row, slot);
+	/* nobody else can delete what only this transaction sees */
+	if (is_there && !store_is_own(slot))
 	{
-		/* nobody else can delete what only this transaction sees */
-		if (!store_is_own(slot))
-		{
-			TM_FailureData failure;
+		TM_FailureData failure;
 
-			is_there = table_tuple_lock(table, &slot->tts_tid, GetActiveSnapshot(), slot, GetCurrentCommandId(false),
-										LockTupleKeyShare, LockWaitSkip, 0, &failure) == TM_Ok;
-		}
+		is_there = table_tuple_lock(table, &slot->tts_tid, GetActiveSnapshot(), slot, GetCurrentCommandId(false),
+									LockTupleKeyShare, LockWaitSkip, 0, &failure) == TM_Ok;
 	}
-	index_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
-	index_close(index, NoLock);
 	table_close(table, NoLock);
 	return is_there;
 }
@@ -409,6 +446,8 @@ insert_row(Store *store, EState *estate, ResultRelInfo *info, TupleTableSlot *sl
 	if (constraints != NULL)
 		ExecConstraints(info, slot, estate);
 	table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
+	if (store->id_column > 0)
+		place_keep(relation, DatumGetUUIDP(slot->tts_values[store->id_column - 1]), &slot->tts_tid);
 	if (info->ri_NumIndices > 0)
 #if PG_VERSION_NUM >= 160000
 		recheck = ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, false);
