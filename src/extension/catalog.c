@@ -410,8 +410,7 @@ product_shown(const pg_uuid_t *id, Datum *row)
 	columns[SHOWN_CURRENCY] = vendor[1];
 	columns[SHOWN_CATEGORY_NAME] = NULLVALUE;
 	if (!columns[SHOWN_CATEGORY].isnull)
-		lookup_row(&shown_category, DatumGetUUIDP(columns[SHOWN_CATEGORY].value), NULL,
-				   &columns[SHOWN_CATEGORY_NAME]);
+		lookup_row(&shown_category, DatumGetUUIDP(columns[SHOWN_CATEGORY].value), NULL, &columns[SHOWN_CATEGORY_NAME]);
 	columns[SHOWN_RATE] = NULLVALUE;
 	if (lookup_row(&shown_rate, id, DatumGetUUIDP(columns[SHOWN_VENDOR].value), rate))
 		columns[SHOWN_RATE] = VALUE(view_row(view_type("rate_view"), rate, 3));

@@ -33,12 +33,12 @@ typedef struct LookupTable
 #define LOOKUP(name, table_name, index_name, ...) \
 	static LookupTable name = {.table = (table_name), .index = (index_name), .columns = {__VA_ARGS__}}
 
-extern bool lookup_row(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, NullableDatum *values);
-extern bool lookup_text_row(LookupTable *lookup, Datum key, Datum second, NullableDatum *values);
-extern void lookup_latest(void);
-extern void lookup_latest_end(void);
-extern int	lookup_rows(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, int most,
-						NullableDatum **values);
+extern bool	 lookup_row(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, NullableDatum *values);
+extern bool	 lookup_text_row(LookupTable *lookup, Datum key, Datum second, NullableDatum *values);
+extern void	 lookup_latest(void);
+extern void	 lookup_latest_end(void);
+extern int	 lookup_rows(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, int most,
+						 NullableDatum **values);
 extern Oid	 view_type(const char *view);
 extern Datum view_row(Oid type, const NullableDatum *columns, int n);
 

@@ -35,7 +35,8 @@ static LocalTransactionId headers_of;
 void
 json_write_text(StringInfo out, const char *text, int len)
 {
-	static const char letters[] = "--------btn-fr"; /* of the control characters that have one */
+	/* of the control characters that have one */
+	static const char letters[' '] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
 	int				  from = 0;
 	int				  i;
 
@@ -48,13 +49,12 @@ json_write_text(StringInfo out, const char *text, int len)
 			continue;
 		appendBinaryStringInfo(out, text + from, i - from);
 		from = i + 1;
-		if (c < ' ' && (c >= sizeof(letters) - 1 || letters[c] == '-'))
-			appendStringInfo(out, "\\u%04x", c);
+		if (c >= ' ')
+			appendStringInfo(out, "\\%c", c);
+		else if (letters[c])
+			appendStringInfo(out, "\\%c", letters[c]);
 		else
-		{
-			appendStringInfoChar(out, '\\');
-			appendStringInfoChar(out, c < ' ' ? letters[c] : c);
-		}
+			appendStringInfo(out, "\\u%04x", c);
 	}
 	appendBinaryStringInfo(out, text + from, len - from);
 	appendStringInfoChar(out, '"');

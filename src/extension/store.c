@@ -45,9 +45,9 @@ typedef struct ForeignKey
 	Oid			 table;
 	Oid			 index;
 	int			 ncolumns;
-	AttrNumber	 columns[INDEX_MAX_KEYS]; /* of the row that refers */
+	AttrNumber	 columns[INDEX_MAX_KEYS];  /* of the row that refers */
 	AttrNumber	 referred[INDEX_MAX_KEYS]; /* and of the other */
-	bool		 has_place; /* all are uuids, by which a row may be found without the index */
+	bool		 has_place;				   /* all are uuids, by which a row may be found without the index */
 	RegProcedure equal[INDEX_MAX_KEYS];
 } ForeignKey;
 
@@ -60,9 +60,9 @@ typedef struct Store
 	EState		 *estate;	/* in whose memory expressions are kept */
 	ResultRelInfo info;		/* as it is before the relations are opened */
 	Oid			 *indexes;
-	AttrNumber	 *numbers; /* of the columns given */
+	AttrNumber	 *numbers;	 /* of the columns given */
 	AttrNumber	  id_column; /* by which the row will be found; 0 if there is none */
-	Oid			 *domains; /* of all columns; InvalidOid if it is none */
+	Oid			 *domains;	 /* of all columns; InvalidOid if it is none */
 	void		**domain_checks;
 	ExprState	**defaults; /* of all columns; NULL if it is given or has none */
 	TriggerDesc	 *triggers;
