@@ -39,7 +39,8 @@
 #define MAX_SECRETS		  2
 #define MAX_PUBLIC_KEYS	  16
 #define RSA_LEAST_BITS	  2048
-#define OTHER_TAGS		  63 /* the number of all tags beyond the first ones; only the scope * reaches them */
+#define REMEMBERED		  1024 /* tokens of a thread, a power of two */
+#define OTHER_TAGS		  63   /* the number of all tags beyond the first ones; only the scope * reaches them */
 #define ALL_TAGS		  UINT64_MAX
 
 /* a public key of somebody who signs tokens beside us */
@@ -58,11 +59,22 @@ typedef struct KeyRing
 	int		  npublics;
 } KeyRing;
 
-static pthread_rwlock_t ring_lock = PTHREAD_RWLOCK_INITIALIZER;
-static KeyRing			ring;
-static const char	   *issuer;
-static const char	   *audience;
-static int				access_ttl;
+/* a token that has been found good, so that it need not be taken apart at each request */
+typedef struct Remembered
+{
+	char	*token; /* or NULL */
+	size_t	 len;
+	unsigned generation;
+	Actor	 actor;
+} Remembered;
+
+static pthread_rwlock_t		ring_lock = PTHREAD_RWLOCK_INITIALIZER;
+static KeyRing				ring;
+static _Atomic unsigned		ring_generation; /* of the keys: with others a token may be good no more */
+static __thread Remembered *remembered;
+static const char		   *issuer;
+static const char		   *audience;
+static int					access_ttl;
 
 static void
 ring_free(KeyRing *old)
@@ -206,6 +218,7 @@ auth_reload(const Config *config)
 	pthread_rwlock_wrlock(&ring_lock);
 	old = ring;
 	ring = fresh;
+	ring_generation++;
 	pthread_rwlock_unlock(&ring_lock);
 	ring_free(&old);
 	return NULL;
@@ -364,30 +377,74 @@ read_claims(const json_t *claims, Actor *actor)
 	return AUTH_VALID;
 }
 
-/*
- * auth_verify reads the value of an Authorization header.  The signature is
- * checked before any claim is believed, expiry included.
- */
-AuthResult
-auth_verify(const char *header, size_t len, Actor *actor)
+/* verify: the signature is checked before any claim is believed, expiry included. */
+static AuthResult
+verify(const char *token, size_t len, Actor *actor)
 {
-	const char *token = header + 7;
-	const char *end = header + len;
-	const char *first;
-	const char *second;
+	const char *end = token + len;
+	const char *first = memchr(token, '.', len);
+	const char *second = first ? memchr(first + 1, '.', (size_t) (end - first - 1)) : NULL;
 	AuthResult	result;
 	json_t	   *claims;
 
-	if (len <= 7 || len > 7 + TOKEN_MAX_LENGTH || strncasecmp(header, "Bearer ", 7) != 0)
-		return AUTH_INVALID;
-	first = memchr(token, '.', (size_t) (end - token));
-	second = first ? memchr(first + 1, '.', (size_t) (end - first - 1)) : NULL;
 	if (second == NULL || !signature_is_valid(token, (size_t) (first - token), (size_t) (second - token), second + 1,
 											  (size_t) (end - second - 1)))
 		return AUTH_INVALID;
 	claims = load_part(first + 1, (size_t) (second - first - 1));
 	result = claims ? read_claims(claims, actor) : AUTH_INVALID;
 	json_decref(claims);
+	return result;
+}
+
+/* remembered_of is where a token is, if it is remembered: by the end of its signature, which nobody can choose. */
+static Remembered *
+remembered_of(const char *token, size_t len)
+{
+	uint64_t end = 0;
+
+	if (remembered == NULL && (remembered = calloc(REMEMBERED, sizeof(*remembered))) == NULL)
+		return NULL;
+	memcpy(&end, token + len - (len < sizeof(end) ? len : sizeof(end)), len < sizeof(end) ? len : sizeof(end));
+	return &remembered[(end * 0x9e3779b97f4a7c15) >> 32 & (REMEMBERED - 1)];
+}
+
+static void
+remember(Remembered *place, const char *token, size_t len, unsigned generation, const Actor *actor)
+{
+	char *copy = malloc(len);
+
+	if (copy == NULL)
+		return;
+	free(place->token);
+	*place = (Remembered){memcpy(copy, token, len), len, generation, *actor};
+}
+
+/*
+ * auth_verify reads the value of an Authorization header. What has been found
+ * good is good until it expires, as long as the keys are the same; whether its
+ * session was ended is asked elsewhere, each time.
+ */
+AuthResult
+auth_verify(const char *header, size_t len, Actor *actor)
+{
+	const char *token = header + 7;
+	unsigned	generation = ring_generation;
+	Remembered *place;
+	AuthResult	result;
+
+	if (len <= 7 || len > 7 + TOKEN_MAX_LENGTH || strncasecmp(header, "Bearer ", 7) != 0)
+		return AUTH_INVALID;
+	len -= 7;
+	place = remembered_of(token, len);
+	if (place && place->token && place->generation == generation && place->len == len &&
+		CRYPTO_memcmp(place->token, token, len) == 0)
+	{
+		*actor = place->actor;
+		return actor->expires_at <= time(NULL) ? AUTH_EXPIRED : AUTH_VALID;
+	}
+	result = verify(token, len, actor);
+	if (place && result == AUTH_VALID)
+		remember(place, token, len, generation, actor);
 	return result;
 }
 

@@ -143,6 +143,7 @@ for my $name (sort keys %refused)
 	is(join('; ', problem_flaws($answer, 401, $code)), '', "refused: $name");
 }
 my $accepted = 0;
+is(status($good), 200, 'a token that the server remembers') for 1, 2;
 for my $position (0 .. length($good) - 1)
 {
 	for my $bit (0, 3)
@@ -265,6 +266,7 @@ unlike($log, qr/\Q$_\E/, 'no credential') for $owner->{access}, $owner->{refresh
 # Keys change while the server runs
 
 my $old = token();
+is(status($old), 200, 'a token of the key so far is good') for 1, 2;
 open my $out, '>', $server->{key}->filename or die;
 print $out 'n' x 40;
 close $out;
