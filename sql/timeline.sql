@@ -60,3 +60,14 @@ CREATE TEMP TABLE again (t timeline);
 \copy again FROM 'build/timeline.bin' (FORMAT binary)
 SELECT kept.t = again.t AS same, (SELECT count(*) FROM timeline_steps(kept.t)) AS steps FROM kept, again;
 SELECT kept.t::text::timeline = kept.t AS same_in_text FROM kept;
+-- printed before anything else has loaded the module, amid a parallel query: settings are what they were set to
+CREATE TABLE public.printed AS SELECT timeline(n) FROM generate_series(1, 2) n;
+\c
+SET search_path = rental, public;
+SET rental.attempts_address = 77;
+SET force_parallel_mode = on;
+SELECT * FROM public.printed;
+SELECT current_setting('rental.attempts_address') AS limit;
+SET rental.attempts_address = 0;
+SET rental.no_such_setting = 1;
+DROP TABLE public.printed;

@@ -207,3 +207,28 @@ SET rental.clock = '2026-07-10 09:00Z';
 SELECT quantity FROM stock_set(:'f', 2);
 SELECT status FROM order_dispatch(:'f3', jsonb_build_array(jsonb_build_object('item_id', (SELECT id FROM order_items WHERE order_id = :'f3'), 'quantity', 1)));
 SELECT pg_temp.place(:'f', 1, '2026-07-06T00:00:00Z', '2026-07-07T00:00:00Z');
+-- of a kit that is lost all units are out of service, those of another line of the order are not: as it goes out, after its time has begun, and in parts
+SET rental.clock = '2026-08-01 09:00Z';
+SELECT id AS rig FROM product_create('Rig', vendor_id => :v, tracking => 'kit', day_rate => 20) \gset
+SELECT id AS mount FROM product_create('Mounts', vendor_id => :v, tracking => 'serialised', day_rate => 5) \gset
+SELECT code FROM generate_series(1, 8) n, unit_create(:'mount', 'M' || n);
+SELECT quantity FROM component_put(:'rig', :'mount', 2);
+SELECT "order" AS r1 FROM pg_temp.place(:'rig', 1, '2026-08-03T00:00:00Z', '2026-08-05T00:00:00Z') \gset
+SELECT "order" AS r2 FROM pg_temp.place(:'rig', 2, '2026-08-01T09:00:00Z', '2026-08-05T00:00:00Z') \gset
+SELECT total FROM order_item_add(:'r1', :'mount', 1, '2026-08-03T00:00:00Z', '2026-08-05T00:00:00Z');
+SELECT status FROM order_confirm(:'r1');
+SELECT status FROM order_confirm(:'r2');
+CREATE FUNCTION pg_temp.lose(o uuid, n integer) RETURNS text LANGUAGE sql AS $$
+	SELECT status FROM rental.order_return(o, NULL, (SELECT jsonb_build_array(jsonb_build_object('item_id', i.id, 'quantity', n, 'condition', 'lost'))
+		FROM rental.order_items i JOIN rental.products p ON p.id = i.product_id WHERE i.order_id = o AND p.tracking = 'kit')) $$;
+SELECT status FROM order_dispatch(:'r1');
+SELECT pg_temp.lose(:'r1', 1);
+SELECT count(*) AS in_service, availability(:'mount', '[2026-09-01Z,2026-09-02Z)') FROM units WHERE product_id = :'mount' AND upper_inf(in_service);
+SELECT i.units, bool_and(upper_inf(u.in_service)) AS in_service FROM order_item_view i JOIN units u ON u.product_id = i.product_id AND u.code = ANY (i.units) WHERE i.order_id = :'r1' GROUP BY 1;
+SELECT status FROM order_dispatch(:'r2');
+SELECT pg_temp.lose(:'r2', 1);
+SELECT count(*) AS in_service FROM units WHERE product_id = :'mount' AND upper_inf(in_service);
+SET rental.clock = '2026-08-02 09:00Z';
+SELECT pg_temp.lose(:'r2', 1);
+SELECT count(*) AS in_service, availability(:'mount', '[2026-09-01Z,2026-09-02Z)') FROM units WHERE product_id = :'mount' AND upper_inf(in_service);
+SELECT * FROM stock_verify();

@@ -23,7 +23,7 @@ static bool activity_users;
 static int	activity_days;
 
 void
-activity_init(void)
+activity_settings(void)
 {
 	DefineCustomBoolVariable("rental.activity", "Keep what people look at and what they could not have.", NULL,
 							 &activity_on, true, PGC_SUSET, 0, NULL, NULL, NULL);

@@ -680,13 +680,34 @@ moving_of(Moving *moving, int *n, Pieces *pieces, const Reservation *row)
 	return &moving[(*n)++];
 }
 
+static bool
+are_lost(const Pieces *pieces)
+{
+	return strcmp(pieces->condition, "lost") == 0;
+}
+
+/* keep_lost notes which units served a reservation of what is lost, before they are released from it. */
+static void
+keep_lost(Pieces *pieces, NullableDatum reservation_id, NullableDatum vendor_id)
+{
+	pg_uuid_t *units;
+	int		   n = units_of_reservation(reservation_id, vendor_id, &units);
+	pg_uuid_t *all = palloc((pieces->nlost + n + 1) * sizeof(pg_uuid_t));
+
+	if (pieces->nlost > 0)
+		memcpy(all, pieces->lost, pieces->nlost * sizeof(pg_uuid_t));
+	memcpy(all + pieces->nlost, units, n * sizeof(pg_uuid_t));
+	pieces->lost = all;
+	pieces->nlost += n;
+}
+
 /*
  * reservation_move moves some pieces of a reservation to another state: the
  * whole, or a part that is split off. Units that are named go with it, or as
  * many as it takes; those of what comes back are free from then on.
  */
 static void
-reservation_move(Reservation *row, int32 take, const Pieces *pieces, const char *to, TimestampTz at)
+reservation_move(Reservation *row, int32 take, Pieces *pieces, const char *to, TimestampTz at)
 {
 	NullableDatum id = row->id;
 	NullableDatum state = VALUE(CStringGetTextDatum(to));
@@ -702,8 +723,11 @@ reservation_move(Reservation *row, int32 take, const Pieces *pieces, const char 
 			units_move(row->id, row->vendor_id, id, take, pieces->units, pieces->nunits);
 		row->quantity -= take;
 	}
-	if (!TIMESTAMP_IS_NOEND(at))
-		units_release_reservation(id, row->vendor_id, at);
+	if (TIMESTAMP_IS_NOEND(at))
+		return;
+	if (row->serialised && are_lost(pieces))
+		keep_lost(pieces, id, row->vendor_id);
+	units_release_reservation(id, row->vendor_id, at);
 }
 
 /*
@@ -773,7 +797,7 @@ pieces_lock_lost(const Pieces *pieces, int n)
 	int i;
 
 	for (i = 0; i < n; i++)
-		if (strcmp(pieces[i].condition, "lost") == 0 && !pieces[i].line->product.is_kit)
+		if (are_lost(&pieces[i]) && !pieces[i].line->product.is_kit)
 			stock_lock(VALUE(UUIDPGetDatum(&pieces[i].line->product_id)));
 }
 
@@ -795,7 +819,7 @@ pieces_lose(const Order *order, const Pieces *pieces, int n, TimestampTz at)
 		int				 ncomponents = 1;
 		int				 j;
 
-		if (strcmp(pieces[i].condition, "lost") != 0)
+		if (!are_lost(&pieces[i]))
 			continue;
 		if (line->product.is_kit)
 			ncomponents = product_components(&line->product_id, &components);
@@ -810,9 +834,7 @@ pieces_lose(const Order *order, const Pieces *pieces, int n, TimestampTz at)
 				elog(ERROR, "a component is gone");
 			if (product.serialised)
 			{
-				STOCK_FORCED(true, product_id,
-							 units_lose(line->id, product_id, pieces[i].quantity * components[j].quantity, at,
-										pieces[i].units, pieces[i].nunits));
+				STOCK_FORCED(true, product_id, units_lose(product_id, pieces[i].lost, pieces[i].nlost, at));
 			}
 			else
 			{

@@ -56,6 +56,8 @@ typedef struct Pieces
 	int32		  quantity;
 	pg_uuid_t	 *units;
 	int			  nunits;
+	pg_uuid_t	 *lost; /* the units that do not come back, of whichever component */
+	int			  nlost;
 	const char	 *condition; /* of what comes back: good, damaged, lost */
 	bool		  has_charge;
 	Datum		  charge;

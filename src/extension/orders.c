@@ -575,20 +575,13 @@ order_lock_row(const pg_uuid_t *id, Order *order)
 	return true;
 }
 
-/* order_lock finds and locks an order that the caller may see. */
-static void
-order_lock(const pg_uuid_t *id, Order *order)
-{
-	if (!order_lock_row(id, order) || !actor_may_see(&order->customer_id, &order->vendor_id))
-		rental_raise(not_found, errmsg("no such order"));
-}
-
-/* order_lock_seen is order_lock for what the customer may do as well. */
+/* order_lock_seen finds and locks an order that the caller may see. */
 void
 order_lock_seen(NullableDatum id, Order *order)
 {
 	request_required(id, "order_id");
-	order_lock(DatumGetUUIDP(id.value), order);
+	if (!order_lock_row(DatumGetUUIDP(id.value), order) || !actor_may_see(&order->customer_id, &order->vendor_id))
+		rental_raise(not_found, errmsg("no such order"));
 }
 
 /* order_lock_own is order_lock for what only the vendor's team may do. */
@@ -695,15 +688,13 @@ order_step(Change *change, const Transition *transition)
 		change_event(change, transition->event);
 }
 
-/* order_act locks an order, checks that the caller may act on it now, and does so. */
+/* order_act_locked checks that the caller may act on a change's order, which is locked, and does so. */
 static void
-order_act(NullableDatum id, const char *action, Change *change)
+order_act_locked(const char *action, Change *change)
 {
 	const Transition *transition;
 	Order			 *order = &change->order;
 
-	request_required(id, "order_id");
-	order_lock(DatumGetUUIDP(id.value), order);
 	if (action_is_vendors(action))
 		actor_require_vendor(&order->vendor_id);
 	transition = transition_find(action, order->status);
@@ -718,6 +709,13 @@ order_act(NullableDatum id, const char *action, Change *change)
 	if (change->data.data == NULL)
 		initStringInfo(&change->data);
 	order_step(change, transition);
+}
+
+static void
+order_act(NullableDatum id, const char *action, Change *change)
+{
+	order_lock_seen(id, &change->order);
+	order_act_locked(action, change);
 }
 
 /* order_done answers with an order that was changed since plan_open, and closes that. */
@@ -1302,16 +1300,14 @@ static const char *const extend_fields[] = {"item_id", "end_at", NULL};
  * would undo its late fee.
  */
 static bool
-extension_waits(NullableDatum id)
+extension_waits(const Order *order)
 {
-	Order  order;
 	Policy policy;
 
-	order_lock_seen(id, &order);
-	if (actor_serves(actor_current(), &order.vendor_id) || transition_find("ask", order.status) == NULL)
+	if (actor_serves(actor_current(), &order->vendor_id) || transition_find("ask", order->status) == NULL)
 		return false;
-	policy_load(&order.vendor_id, &policy);
-	return policy.asks_extension || plan_run(&order_overdue, id) > 0;
+	policy_load(&order->vendor_id, &policy);
+	return policy.asks_extension || plan_run(&order_overdue, VALUE(UUIDPGetDatum(&order->id))) > 0;
 }
 
 /* order_extend(order_id uuid, end_at timestamptz, items order_extend_request) */
@@ -1322,7 +1318,8 @@ order_extend(PG_FUNCTION_ARGS)
 	Change change = {.at = PG_ARGISNULL(1) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(1), .items = FCARG(2)};
 
 	plan_open();
-	order_act(FCARG(0), extension_waits(FCARG(0)) ? "ask" : "extend", &change);
+	order_lock_seen(FCARG(0), &change.order);
+	order_act_locked(extension_waits(&change.order) ? "ask" : "extend", &change);
 	return order_done(fcinfo, &change);
 }
 

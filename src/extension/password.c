@@ -34,7 +34,7 @@ static const char *const common_passwords[] = {
 };
 
 void
-password_init(void)
+password_settings(void)
 {
 	DefineCustomIntVariable("rental.argon2_memory", "Memory of a password hash.", NULL, &argon2_memory, 19456, 8,
 							1024 * 1024, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);

@@ -73,7 +73,7 @@ clock_assign(const char *value, void *extra)
 }
 
 void
-period_init(void)
+period_settings(void)
 {
 	DefineCustomStringVariable("rental.clock", "The time that every rule goes by; empty for the real time.",
 							   "For tests, demonstrations and imports.", &clock_setting, "", PGC_SUSET, 0, clock_check,

@@ -12,10 +12,10 @@
 #include "utils/uuid.h"
 
 extern void actor_init(void);
-extern void period_init(void);
-extern void password_init(void);
-extern void session_init(void);
-extern void activity_init(void);
+extern void period_settings(void);
+extern void password_settings(void);
+extern void session_settings(void);
+extern void activity_settings(void);
 
 static inline Datum
 uuid_copy_datum(const pg_uuid_t *id)

@@ -104,7 +104,7 @@ static PagePlans session_pages = {
 };
 
 void
-session_init(void)
+session_settings(void)
 {
 	DefineCustomIntVariable("rental.attempts_account", "Wrong passwords for one account in an hour.", NULL,
 							&attempts_account, 20, 1, INT_MAX, PGC_SUSET, 0, NULL, NULL, NULL);

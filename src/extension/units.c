@@ -177,12 +177,8 @@ PLAN(assignments_extend,
 	 "FROM rental.reservations r, rental.products p WHERE a.reservation_id = $1 AND a.vendor_id = $2 AND r.id = $1 "
 	 "AND r.vendor_id = $2 AND p.id = r.product_id AND p.vendor_id = r.vendor_id",
 	 UUIDOID, UUIDOID, TIMESTAMPTZOID);
-PLAN(
-	units_lost,
-	"SELECT a.unit_id FROM rental.reservations r JOIN rental.unit_assignments a ON a.reservation_id = r.id AND a.vendor_id = r.vendor_id "
-	"WHERE r.order_item_id = $1 AND r.product_id = $2 AND r.state = 'released' AND upper(a.blocked) <= $3 "
-	"ORDER BY upper(a.blocked) DESC, a.id DESC LIMIT $4",
-	UUIDOID, UUIDOID, TIMESTAMPTZOID, INT4OID);
+PLAN(units_of_product, "SELECT id FROM rental.units WHERE id = ANY ($1) AND product_id = $2 ORDER BY id", UUIDARRAYOID,
+	 UUIDOID);
 PLAN(
 	lost_promised,
 	"DELETE FROM rental.unit_assignments a USING rental.reservations r WHERE a.unit_id = $1 AND r.id = a.reservation_id "
@@ -606,6 +602,13 @@ units_of_line(const pg_uuid_t *item_id, pg_uuid_t **units)
 	return units_found(plan_run(&assigned_to_line, VALUE(UUIDPGetDatum(item_id))), units);
 }
 
+/* units_of_reservation lists the units that serve a reservation. */
+int
+units_of_reservation(NullableDatum reservation_id, NullableDatum vendor_id, pg_uuid_t **units)
+{
+	return units_found(plan_run(&assigned, reservation_id, vendor_id), units);
+}
+
 static bool
 unit_among(const pg_uuid_t *unit, const pg_uuid_t *units, int n)
 {
@@ -622,7 +625,7 @@ int
 units_count(NullableDatum reservation_id, NullableDatum vendor_id, const pg_uuid_t *units, int n)
 {
 	pg_uuid_t *assigned_units;
-	int		   found = units_found(plan_run(&assigned, reservation_id, vendor_id), &assigned_units);
+	int		   found = units_of_reservation(reservation_id, vendor_id, &assigned_units);
 	int		   count = 0;
 	int		   i;
 
@@ -642,7 +645,7 @@ units_ensure(NullableDatum reservation_id, NullableDatum vendor_id, const pg_uui
 {
 	const pg_uuid_t *vendor = DatumGetUUIDP(vendor_id.value);
 	pg_uuid_t		*have;
-	int				 nhave = units_found(plan_run(&assigned, reservation_id, vendor_id), &have);
+	int				 nhave = units_of_reservation(reservation_id, vendor_id, &have);
 	int				 spare = 0;
 	int				 i;
 
@@ -696,26 +699,19 @@ units_extend(NullableDatum reservation_id, NullableDatum vendor_id, NullableDatu
 	plan_run(&assignments_extend, reservation_id, vendor_id, end);
 }
 
-/*
- * units_lose takes units that a line did not bring back out of service: those
- * named, which the caller knows to be its own, or the last that were released. Who was to get them gets others.
- */
+/* units_lose takes those of some units that are of a product out of service. Who was to get them gets others. */
 void
-units_lose(Datum item_id, NullableDatum product_id, int quantity, TimestampTz at, const pg_uuid_t *units, int n)
+units_lose(NullableDatum product_id, const pg_uuid_t *units, int n, TimestampTz at)
 {
 	NullableDatum from = VALUE(TimestampTzGetDatum(at));
-	pg_uuid_t	 *last;
+	pg_uuid_t	 *lost;
 	int			  i;
 
-	if (n == 0)
-	{
-		n = units_found(plan_run(&units_lost, VALUE(item_id), product_id, from, VALUE(Int32GetDatum(quantity))), &last);
-		units = last;
-	}
+	n = units_found(plan_run(&units_of_product, VALUE(uuid_array_datum(units, n)), product_id), &lost);
 	for (i = 0; i < n; i++)
 	{
-		plan_run(&lost_promised, VALUE(UUIDPGetDatum(&units[i])), from);
-		plan_run(&unit_retire_plan, VALUE(UUIDPGetDatum(&units[i])), from);
+		plan_run(&lost_promised, VALUE(UUIDPGetDatum(&lost[i])), from);
+		plan_run(&unit_retire_plan, VALUE(UUIDPGetDatum(&lost[i])), from);
 	}
 }
 

@@ -24,8 +24,8 @@ extern void units_keep(NullableDatum reservation_id, NullableDatum vendor_id, in
 extern void units_move(NullableDatum from, NullableDatum vendor_id, NullableDatum to, int take, const pg_uuid_t *units,
 					   int n);
 extern void units_extend(NullableDatum reservation_id, NullableDatum vendor_id, NullableDatum end);
-extern void units_lose(Datum item_id, NullableDatum product_id, int quantity, TimestampTz at, const pg_uuid_t *units,
-					   int n);
+extern int	units_of_reservation(NullableDatum reservation_id, NullableDatum vendor_id, pg_uuid_t **units);
+extern void units_lose(NullableDatum product_id, const pg_uuid_t *units, int n, TimestampTz at);
 extern void units_swap(const pg_uuid_t *vendor_id, const pg_uuid_t *order_id, NullableDatum from, NullableDatum to);
 
 #endif /* RENTAL_UNITS_H */

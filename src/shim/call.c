@@ -24,6 +24,7 @@
 #include "hash.h"
 #include "log.h"
 #include "metrics.h"
+#include "replica.h"
 #include "respond.h"
 #include "upload.h"
 
@@ -31,11 +32,8 @@
 #define MAX_RETRIES		3
 #define RETRY_DELAY		10 /* milliseconds */
 
-#define WRITERS			4096
-#define WRITE_MEMORY	5			  /* seconds that a standby may need to have seen a write */
 #define ACTOR_KEY_LIFE	(365 * 86400) /* an API key has no time of its own */
 #define KIND_LIMIT		16
-#define KIND_WRITER		5
 #define KIND_KEY_LIMIT	6
 
 /* the columns of every endpoint's statement */
@@ -47,13 +45,11 @@ static const char key_sql[] =
 	"SELECT key_id, user_id, role, vendor_id, array_to_string(scopes, ' '), seconds_left, rate_limit"
 	" FROM rental.api_key_verify($1::bytea)";
 
-static int				trusted_hops;
-static size_t			max_body;
-static _Atomic uint32_t last_writes[WRITERS]; /* by caller, in seconds */
+static int	  trusted_hops;
+static size_t max_body;
 
 static void call_continue(Call *call);
 static bool answer_from_cache(Call *call);
-static void note_write(Call *call);
 
 void
 call_context_init(CallContext *context, h2o_context_t *http)
@@ -587,6 +583,7 @@ call_answer(Call *call, PGresult *result)
 	h2o_iovec_t	  headers;
 	h2o_iovec_t	  parts[4];
 	size_t		  nparts = 0;
+	bool		  is_read;
 
 	if (PQntuples(result) != 1 || PQnfields(result) != COLUMN_COUNT)
 	{
@@ -609,19 +606,18 @@ call_answer(Call *call, PGresult *result)
 		parts[0] = h2o_iovec_init(PQgetvalue(result, 0, COLUMN_BODY), (size_t) PQgetlength(result, 0, COLUMN_BODY));
 		nparts = 1;
 	}
-	if (call->endpoint->method != METHOD_GET)
-		note_write(call);
-	else if (call->endpoint->stream)
+	is_read = call->endpoint->method == METHOD_GET;
+	if (is_read && call->endpoint->stream)
 	{
 		stream_open(call, parts[0].base, nparts > 0 ? parts[0].len : 0);
 		return;
 	}
-	else if (call->endpoint->download)
+	if (is_read && call->endpoint->download)
 	{
 		download_answer(call, nparts > 0 ? parts[0].base : "", nparts > 0 ? parts[0].len : 0);
 		return;
 	}
-	else if (nparts > 0 && call->endpoint->status == 200 && options.claims.base == NULL)
+	if (is_read && nparts > 0 && call->endpoint->status == 200 && options.claims.base == NULL)
 	{
 		answer_representation(call, parts[0], headers, options.content_type);
 		return;
@@ -672,6 +668,14 @@ has_prefix(const char *sqlstate, const char *prefix)
 	return strncmp(sqlstate, prefix, strlen(prefix)) == 0;
 }
 
+static bool
+is_timeout(const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return sqlstate && strcmp(sqlstate, "57014") == 0;
+}
+
 /* call_answer_error answers with the error of a statement. */
 void
 call_answer_error(Call *call, const PGresult *result)
@@ -695,7 +699,7 @@ call_answer_error(Call *call, const PGresult *result)
 		metrics_add(METRIC_DATABASE_TRANSIENT, 1);
 		respond_error(call, ERROR_unavailable, NULL, "too many requests change the same at once");
 	}
-	else if (strcmp(sqlstate, "57014") == 0)
+	else if (is_timeout(result))
 	{
 		metrics_add(METRIC_DATABASE_TIMEOUT, 1);
 		respond_error(call, ERROR_timed_out, NULL, "the database took too long");
@@ -721,25 +725,16 @@ call_answer_error(Call *call, const PGresult *result)
 	}
 }
 
-static _Atomic uint32_t *
-writer_slot(Call *call)
+/* writer is whose writes the caller is to see: its own, or those from its address. */
+static const char *
+writer(const Call *call)
 {
-	const char *who = call->actor.known ? call->actor.user_id : call->client;
-
-	return &last_writes[hash_bytes(who, strlen(who), KIND_WRITER) % WRITERS];
-}
-
-/* note_write: for a while the caller reads where it wrote. */
-static void
-note_write(Call *call)
-{
-	if (call->context->pools[POOL_REPLICA])
-		atomic_store(writer_slot(call), (uint32_t) time(NULL));
+	return call->actor.known ? call->actor.user_id : call->client;
 }
 
 /*
- * reads_replica: a standby may answer, unless the caller has just written,
- * the cache is to hold the answer, or the first attempt has failed there.
+ * reads_replica: a standby may answer, unless it may lack what the caller has
+ * written, the cache is to hold the answer, or this is not the first attempt.
  */
 static bool
 reads_replica(Call *call)
@@ -747,21 +742,24 @@ reads_replica(Call *call)
 	PgPool *replica = call->context->pools[POOL_REPLICA];
 
 	return replica && call->endpoint->pool == POOL_READ && !call->endpoint->stream && !call->cacheable &&
-		   call->attempts == 1 && pg_pool_is_ready(replica) &&
-		   (uint32_t) time(NULL) - atomic_load(writer_slot(call)) > WRITE_MEMORY;
+		   call->attempts == 1 && pg_pool_is_ready(replica) && replica_has_writes(writer(call));
 }
 
 /*
  * may_retry: an error that has rolled everything back is tried again a few
  * times; what was lost with its connection only if it can have changed
- * nothing, and once.
+ * nothing, and once. What the standby refuses, since it goes away or is
+ * behind, the primary is asked for, unless the time for that is up.
  */
 static bool
 may_retry(Call *call, PgOutcome outcome, const PGresult *result)
 {
 	if (outcome == PG_ANSWERED)
-		return PQresultStatus(result) == PGRES_FATAL_ERROR && pg_result_is_transient(result) &&
-			   call->attempts <= MAX_RETRIES;
+		return PQresultStatus(result) == PGRES_FATAL_ERROR &&
+			   ((pg_result_is_transient(result) && call->attempts <= MAX_RETRIES) ||
+				(call->on_replica && !is_timeout(result)));
+	if (outcome == PG_NOT_STARTED)
+		return call->on_replica;
 	return outcome == PG_LOST && call->endpoint->pool == POOL_READ && call->attempts == 1;
 }
 
@@ -772,6 +770,8 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 
 	PQclear(call->result);
 	call->result = result;
+	if (call->endpoint->pool != POOL_READ && call->context->pools[POOL_REPLICA])
+		replica_note_write(writer(call));
 	if (may_retry(call, outcome, result))
 	{
 		metrics_add(METRIC_RETRIES, 1);
@@ -826,8 +826,8 @@ call_submit(Call *call)
 	call->query.nvalues = endpoint->context + endpoint->nargs;
 	call->query.done = on_query_done;
 	hold_socket(call);
-	if ((reads_replica(call) && pg_pool_submit(call->context->pools[POOL_REPLICA], &call->query)) ||
-		pg_pool_submit(call->context->pools[endpoint->pool], &call->query))
+	call->on_replica = reads_replica(call) && pg_pool_submit(call->context->pools[POOL_REPLICA], &call->query);
+	if (call->on_replica || pg_pool_submit(call->context->pools[endpoint->pool], &call->query))
 		return;
 	if (call->upload)
 		upload_refuse(call);

@@ -74,7 +74,8 @@ typedef struct Call
 	Fill			   *fill;	 /* what it fetches for others as well, or NULL */
 	FillWait			waiting; /* for what another call fetches */
 	int					attempts;
-	struct Upload	   *upload; /* the file that came with it, or NULL */
+	bool				on_replica; /* the standby is asked */
+	struct Upload	   *upload;		/* the file that came with it, or NULL */
 	h2o_timeout_entry_t retry;
 } Call;
 

@@ -41,6 +41,7 @@
 #include "loader.h"
 #include "log.h"
 #include "metrics.h"
+#include "replica.h"
 #include "respond.h"
 #include "static.h"
 #include "store.h"
@@ -80,7 +81,8 @@ typedef struct Worker
 	h2o_accept_ctx_t		   admin_accept;
 	h2o_socket_t			  *admin_listener; /* of one worker only */
 	CallContext				   calls;
-	Loader					  *loader; /* of the first worker only */
+	Loader					  *loader;	/* of the first worker only */
+	Replica					  *replica; /* of the first worker, if there is a standby */
 	int						   connections;
 	int						   max_connections;
 	bool					   paused; /* accepts nothing, since it has all the connections that it may have */
@@ -593,6 +595,7 @@ create_pools(Worker *worker)
 		return;
 	options.kind = POOL_REPLICA;
 	options.url = config->read_database_url;
+	options.on_down = replica_forget;
 	worker->calls.pools[POOL_REPLICA] = pg_pool_create(&worker->http, &options);
 }
 
@@ -680,7 +683,12 @@ worker_main(void *data)
 	worker_init(worker);
 	pthread_barrier_wait(&started);
 	if (worker == &workers[0])
+	{
 		worker->loader = loader_start(&worker->http, config, &hooks);
+		if (worker->calls.pools[POOL_REPLICA])
+			worker->replica =
+				replica_create(&worker->http, worker->calls.pools[POOL_READ], worker->calls.pools[POOL_REPLICA]);
+	}
 	h2o_socket_read_start(worker->listener, on_accept);
 	if (worker->admin_listener)
 		h2o_socket_read_start(worker->admin_listener, on_admin_accept);
@@ -698,6 +706,8 @@ worker_main(void *data)
 	{
 		if (worker->loader)
 			loader_stop(worker->loader);
+		if (worker->replica)
+			replica_close(worker->replica);
 		for (int i = 0; i < POOL_COUNT; i++)
 		{
 			if (worker->calls.pools[i])

@@ -8,7 +8,9 @@ package RentalTest;
 
 use strict;
 use warnings;
+use Cwd 'abs_path';
 use Exporter 'import';
+use File::Basename 'dirname';
 use File::Temp;
 use HTTP::Tiny;
 use IO::Select;
@@ -23,7 +25,7 @@ use Time::HiRes qw(sleep time);
 our @EXPORT = qw(call expect problem_flaws refused snapshot sql wait_until
   customer vendor demo at product order_body place
   raw_open raw_request raw_read raw_exchange race load results
-  shim_start shim_stop shim_port shim_log random_text encode_json true false);
+  shim_start shim_stop shim_port shim_log cluster cluster_make cluster_standby cluster_database random_text encode_json true false);
 
 use constant TIMEOUT => 15;
 
@@ -408,6 +410,8 @@ sub load
 		if ($pid == 0)
 		{
 			local $SIG{PIPE} = 'IGNORE';
+			# or who writes would wait for a reader that is gone
+			close $_ for $out, map { $_->[1] } @children;
 			print $in $json->encode(load_client($server, $number, time + $seconds, $make));
 			close $in;
 			POSIX::_exit(0);
@@ -541,6 +545,71 @@ sub shim_stop
 	return $status;
 }
 
+# PostgreSQL servers of a test's own
+
+my @clusters;
+
+# cluster ACTION, DIRECTORY, [arguments]: what script/cluster does.
+sub cluster
+{
+	my (@arguments) = @_;
+	my $script = abs_path(dirname(__FILE__) . '/../../script/cluster');
+
+	system($script, @arguments) == 0 or BAIL_OUT("script/cluster @arguments failed");
+	return $script;
+}
+
+# cluster_directory: a place for one; it is removed at the end.
+sub cluster_directory
+{
+	my $top = File::Temp->newdir('rental-cluster-XXXXXX', TMPDIR => 1, CLEANUP => !$ENV{KEEP});
+
+	chmod 0755, "$top";
+	push @clusters, [ "$top/run", $top ];
+	return "$top/run";
+}
+
+# cluster_start DIRECTORY: starts it; its PGHOST and the like.
+sub cluster_start
+{
+	my ($directory) = @_;
+	my $script = cluster('start', $directory);
+
+	return map { /^(PG\w+)=(.*)$/ ? ($1 => $2) : () } split /\n/, `$script env $directory`;
+}
+
+# cluster_make [settings]: one that runs, and that PG* in the environment speaks of from now on; its directory.
+sub cluster_make
+{
+	my (@settings) = @_;
+	my $directory = cluster_directory();
+
+	delete @ENV{ grep { /^PG/ && $_ ne 'PG_CONFIG' } keys %ENV };
+	cluster('init', $directory, @settings);
+	%ENV = (%ENV, cluster_start($directory));
+	return $directory;
+}
+
+# cluster_standby: a hot standby of what PG* speak of, which runs; its directory, and an address without a user.
+sub cluster_standby
+{
+	my $directory = cluster_directory();
+
+	cluster('standby', $directory, "host=$ENV{PGHOST} port=$ENV{PGPORT} user=postgres");
+	my %at = cluster_start($directory);
+	return ($directory, "postgresql:///$ENV{PGDATABASE}?host=$at{PGHOST}&port=$at{PGPORT}");
+}
+
+# cluster_database NAME: a database with the extension there, for the tests' servers; PG* speak of it from now on.
+sub cluster_database
+{
+	my ($name) = @_;
+
+	$ENV{PGDATABASE} = $name;
+	system('createdb', $name) == 0 or BAIL_OUT('createdb failed');
+	sql('CREATE EXTENSION rental CASCADE; ALTER ROLE rental_shim LOGIN');
+	return;
+}
 
 END
 {
@@ -554,6 +623,10 @@ END
 	{
 		close $psql_in;
 		waitpid $psql_pid, 0;
+	}
+	for my $cluster (reverse @clusters)
+	{
+		system(dirname(__FILE__) . '/../../script/cluster', $ENV{KEEP} ? 'stop' : 'remove', $cluster->[0]) if -d $cluster->[0];
 	}
 	$? = $status;
 }

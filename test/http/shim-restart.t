@@ -3,37 +3,13 @@
 # nothing else; the server is back by itself, and has not forgotten what it said was done. In a cluster of its own.
 use strict;
 use warnings;
-use Cwd 'abs_path';
-use File::Basename 'dirname';
-use File::Temp 'tempdir';
 use RentalTest;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 $SIG{PIPE} = 'IGNORE';
-my $cluster = abs_path(dirname(__FILE__) . '/../../script/cluster');
-my $dir = tempdir('rental-restart-XXXXXX', TMPDIR => 1, CLEANUP => !$ENV{KEEP});
-my $rundir = "$dir/run";
-chmod 0755, $dir;
-delete @ENV{ grep { /^PG/ && $_ ne 'PG_CONFIG' } keys %ENV };
-
-sub run { system(@_) == 0 or BAIL_OUT("@_ failed") }
-run($cluster, 'init', $rundir, 'full_page_writes=off');
-run($cluster, 'start', $rundir);
-for (split /\n/, `$cluster env $rundir`) { $ENV{$1} = $2 if /^(PG\w+)=(.*)$/ }
-$ENV{PGDATABASE} = 'restart';
-END
-{
-	local $?;
-	if ($rundir && -d $rundir)
-	{
-		system($cluster, 'stop', $rundir);
-		system($cluster, 'remove', $rundir) unless $ENV{KEEP};
-	}
-}
-run('createdb', 'restart');
-run('psql', '-Xqo', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-c', 'SET client_min_messages = warning',
-	'-c', 'CREATE EXTENSION rental CASCADE', '-c', 'ALTER ROLE rental_shim LOGIN');
+my $rundir = cluster_make('full_page_writes=off');
+cluster_database('restart');
 
 # one_value QUERY: by a connection of its own, since the server goes away
 sub one_value
@@ -61,7 +37,7 @@ sub request
 }
 
 my %ways = (
-	'a restart in order' => sub { run($cluster, 'stop', $rundir) },
+	'a restart in order' => sub { cluster('stop', $rundir) },
 	'a crash' => sub {
 		my $pid = postmaster();
 		kill 'QUIT', $pid;    # pg_ctl stop -m immediate
@@ -75,7 +51,7 @@ for my $way (sort keys %ways)
 	$ways{$way}->();
 	ok(wait_until(sub { call('GET', '/readyz', @there)->{status} == 503 }, 10), "$way: without a database the server is not ready");
 	sleep 0.5;
-	run($cluster, 'start', $rundir);
+	cluster('start', $rundir);
 	ok(wait_until(sub { call('GET', '/api/examples/', @there)->{status} == 200 }, 5), "$way: reads are answered within five seconds");
 	ok(wait_until(sub { call('POST', '/api/examples/', @there, as => $account, body => { name => 'back' })->{status} == 201 }, 5),
 		"$way: so are writes");
