@@ -39,18 +39,18 @@
 /* Where facts come from, those of a time and those that last: the books, all deltas, and those that are being folded */
 #define BOOKS_EVENTS	 "rental.facts_events"
 #define BOOKS_SPANS		 "rental.facts_spans"
-#define DELTAS_EVENTS	 "(SELECT * FROM rental.facts_delta WHERE until IS NULL)"
+#define DELTAS_EVENTS	 "(SELECT * FROM rental.facts_delta WHERE until IS NULL AND kind <> 'moved')"
 #define DELTAS_SPANS	 "(SELECT * FROM rental.facts_delta WHERE until IS NOT NULL)"
-#define TAKEN_EVENTS	 "(SELECT * FROM taken WHERE until IS NULL)"
+#define TAKEN_EVENTS	 "(SELECT * FROM taken WHERE until IS NULL AND kind <> 'moved')"
 #define TAKEN_SPANS		 "(SELECT * FROM taken WHERE until IS NOT NULL)"
-/* The facts of BOOKS, DELTAS or TAKEN by day or month; filter is AND with a condition on x, or nothing */
+/* The facts of BOOKS, DELTAS or TAKEN by day or month, of whose time zone; filter is AND with a condition on x, or nothing */
 #define SPREAD(rows, unit, filter)                                                                                 \
-	"SELECT x.vendor_id, date_trunc('" unit                                                                        \
+	"SELECT x.vendor_id, v.time_zone, date_trunc('" unit                                                                        \
 	"', x.at AT TIME ZONE v.time_zone)::date AS day, x.product_id, x.location_id, "                                \
 	"x.currency, x.kind, x.n::bigint AS n, x.amount FROM " rows##_EVENTS                                           \
 		" x JOIN rental.vendors v ON v.id = x.vendor_id WHERE true" filter                                         \
-		" UNION ALL SELECT vendor_id, (s).day, product_id, location_id, currency, kind, (s).count, (s).sum FROM (" \
-		"SELECT x.vendor_id, x.product_id, x.location_id, x.currency, x.kind, "                                    \
+		" UNION ALL SELECT vendor_id, time_zone, (s).day, product_id, location_id, currency, kind, (s).count, (s).sum FROM (" \
+		"SELECT x.vendor_id, v.time_zone, x.product_id, x.location_id, x.currency, x.kind, "                       \
 		"rental.facts_spread(x.at, x.until, x.n, x.amount, x.currency, v.time_zone, '" unit                        \
 		"') AS s FROM " rows##_SPANS " x JOIN rental.vendors v ON v.id = x.vendor_id WHERE true" filter " OFFSET 0) y"
 #define KINDS_BY_VENDOR(rows, unit, filter)                                                            \
