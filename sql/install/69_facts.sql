@@ -94,6 +94,7 @@ CREATE TABLE facts_daily (
 	paid numeric NOT NULL,
 	PRIMARY KEY (vendor_id, day, currency)
 );
+CREATE INDEX facts_daily_day ON facts_daily (day, currency, vendor_id);
 COMMENT ON TABLE facts_daily IS 'Derived: folded facts of each vendor, by day on its clock.';
 COMMENT ON COLUMN facts_daily.draft IS 'orders created that day which are drafts now, and so on for each status';
 COMMENT ON COLUMN facts_daily.ordered IS 'total of orders created that day which are pending, confirmed, active, returned or completed';
@@ -104,7 +105,8 @@ COMMENT ON COLUMN facts_daily.recognised IS 'their amounts after discounts, with
 COMMENT ON COLUMN facts_daily.billed IS 'invoices issued that day, less credit notes';
 COMMENT ON COLUMN facts_daily.paid IS 'payments of that day, less what was given back';
 
-CREATE TABLE facts_monthly (LIKE facts_daily INCLUDING ALL);
+CREATE TABLE facts_monthly (LIKE facts_daily, PRIMARY KEY (vendor_id, day, currency));
+CREATE INDEX facts_monthly_day ON facts_monthly (day, currency, vendor_id);
 COMMENT ON TABLE facts_monthly IS 'Derived: the same by month; day is its first.';
 
 CREATE TABLE facts_zones (time_zone text NOT NULL, LIKE facts_daily, PRIMARY KEY (time_zone, day, currency));
@@ -164,13 +166,14 @@ CREATE TRIGGER facts_updated AFTER UPDATE ON payments FOR EACH ROW
 	WHEN ((OLD.vendor_id, OLD.kind, OLD.status, OLD.currency, OLD.created_at, OLD.amount) IS DISTINCT FROM (NEW.vendor_id, NEW.kind, NEW.status, NEW.currency, NEW.created_at, NEW.amount))
 	EXECUTE FUNCTION facts_record('payment');
 CREATE FUNCTION facts_zone() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION facts_zone() IS 'Sorts a vendor''s facts into the days of its new time zone.';
+COMMENT ON FUNCTION facts_zone() IS 'Sorts a vendor''s facts into the days of its new time zone, or, when it is deleted, takes them away.';
 CREATE TRIGGER facts_zone AFTER UPDATE ON vendors FOR EACH ROW WHEN (OLD.time_zone <> NEW.time_zone) EXECUTE FUNCTION facts_zone();
+CREATE TRIGGER facts_zone_left AFTER DELETE ON vendors FOR EACH ROW EXECUTE FUNCTION facts_zone();
 DO $$
 DECLARE
 	t record;
 BEGIN
-	FOR t IN SELECT tgrelid::regclass AS name, tgname FROM pg_catalog.pg_trigger WHERE tgname IN ('facts_inserted', 'facts_updated', 'facts_moved', 'facts_zone') LOOP
+	FOR t IN SELECT tgrelid::regclass AS name, tgname FROM pg_catalog.pg_trigger WHERE tgname IN ('facts_inserted', 'facts_updated', 'facts_moved', 'facts_zone', 'facts_zone_left') LOOP
 		EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.name, t.tgname);
 	END LOOP;
 END $$;

@@ -707,6 +707,8 @@ PLAN(facts_try_lock, "SELECT pg_catalog.pg_try_advisory_xact_lock($1)", INT8OID)
 	"made AS (INSERT INTO rental.facts_open AS f SELECT * FROM tasks ON CONFLICT (order_id, vendor_id, task, at) " \
 	"DO UPDATE SET is_first = EXCLUDED.is_first WHERE f.is_first <> EXCLUDED.is_first RETURNING 1)"
 
+/* in the order in which they are read */
+#define BY_DAY		 " ORDER BY day, currency, vendor_id"
 #define TAKEN_ORDERS "x.order_id = ANY (ARRAY(SELECT order_id FROM taken WHERE order_id IS NOT NULL))"
 /* clang-format off */
 PLAN(fold,
@@ -723,8 +725,8 @@ PLAN(rebuild,
 	 "WITH taken AS (DELETE FROM rental.facts_delta x" OF_VENDOR "), "
 	 "books AS MATERIALIZED (" VENDOR_FACTS(BOOKS, "day", IN_VENDOR) "), "
 	 "tasks AS MATERIALIZED (SELECT * FROM rental.facts_tasks x" OF_VENDOR "), "
-	 "d AS (" ADD_TO("facts_daily", VENDOR_KEY, LESS("facts_daily", VENDOR_KEY, "SELECT * FROM books", VENDOR_MEASURES), VENDOR_MEASURES) " RETURNING 1), "
-	 "m AS (" ADD_TO("facts_monthly", VENDOR_KEY, LESS("facts_monthly", VENDOR_KEY, MONTHS_OF("books"), VENDOR_MEASURES), VENDOR_MEASURES) " RETURNING 1), "
+	 "d AS (" ADD_TO("facts_daily", VENDOR_KEY, LESS("facts_daily", VENDOR_KEY, "SELECT * FROM books", VENDOR_MEASURES) BY_DAY, VENDOR_MEASURES) " RETURNING 1), "
+	 "m AS (" ADD_TO("facts_monthly", VENDOR_KEY, LESS("facts_monthly", VENDOR_KEY, MONTHS_OF("books"), VENDOR_MEASURES) BY_DAY, VENDOR_MEASURES) " RETURNING 1), "
 	 "p AS (" ADD_TO("facts_products", PRODUCT_KEY, LESS("facts_products", PRODUCT_KEY, PRODUCT_FACTS(BOOKS, IN_VENDOR), PRODUCT_MEASURES), PRODUCT_MEASURES) " RETURNING 1), "
 	 TASKS_ANEW("($1 IS NULL OR x.vendor_id = $1)")
 	 " SELECT (SELECT count(*) FROM d) + (SELECT count(*) FROM m) + (SELECT count(*) FROM p) + (SELECT count(*) FROM gone) + (SELECT count(*) FROM made)",
@@ -813,10 +815,11 @@ facts_mend(NullableDatum vendor, NullableDatum zone)
 
 	plan_run(&facts_lock, FACTS_LOCK);
 	if (!vendor.isnull && plan_run(&zone_of_vendor, vendor) > 0)
-	{
 		zone_now = plan_keep(0, 1);
-		plan_run(&leave_zone, vendor, zone.isnull ? zone_now : zone);
-	}
+	if (zone.isnull)
+		zone = zone_now;
+	if (!zone.isnull)
+		plan_run(&leave_zone, vendor, zone);
 	plan_run(&rebuild, vendor);
 	changed = DatumGetInt64(plan_datum(0, 1));
 	plan_run(&drop_daily, vendor);
@@ -847,7 +850,7 @@ report_rebuild(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(changed);
 }
 
-/* facts_zone: after a vendor's time zone changed */
+/* facts_zone: after a vendor's time zone changed, or it was deleted */
 PG_FUNCTION_INFO_V1(facts_zone);
 Datum
 facts_zone(PG_FUNCTION_ARGS)
@@ -856,11 +859,11 @@ facts_zone(PG_FUNCTION_ARGS)
 	PlanRights	 rights;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		TRIGGER_FIRED_BY_INSERT(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("facts_zone must be fired after each row is updated")));
+						errmsg("facts_zone must be fired after each row is updated or deleted")));
 	rights = plan_open_trusted();
-	facts_mend(VALUE(row_column(trigger, trigger->tg_newtuple, "id")),
+	facts_mend(VALUE(row_column(trigger, trigger->tg_trigtuple, "id")),
 			   VALUE(row_column(trigger, trigger->tg_trigtuple, "time_zone")));
 	plan_close_trusted(rights);
 	return PointerGetDatum(NULL);
