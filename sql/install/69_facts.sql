@@ -36,7 +36,7 @@ FROM payments p WHERE p.status = 'succeeded' AND p.kind <> 'deposit';
 COMMENT ON VIEW facts_events IS 'What the books say, in the shape of facts_delta: what belongs to a time.';
 CREATE VIEW facts_spans AS
 SELECT i.vendor_id, 'rented' AS kind, o.currency, i.start_at AS at, i.end_at AS until, i.product_id, i.location_id, i.quantity AS n,
-	i.subtotal - i.discount AS amount
+	i.subtotal - i.discount AS amount, i.order_id
 FROM order_items i JOIN orders o ON o.id = i.order_id AND o.vendor_id = i.vendor_id
 WHERE o.status IN ('confirmed', 'active', 'returned', 'completed');
 COMMENT ON VIEW facts_spans IS 'The same: what lasts from a time until another.';

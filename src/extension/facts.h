@@ -131,21 +131,24 @@
 	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, x.n::bigint AS n, x.amount "                     \
 	"FROM rental.facts_events x JOIN vendors_in v ON v.id = x.vendor_id JOIN pieces p ON p.time_zone = v.time_zone " \
 	"AND p.early = " early " AND x.at >= p.a AND x.at < p.b WHERE x.at >= " low " AND x.at < " high
-#define PART_SPANS(columns, early, low, high)                                                                       \
-	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, s.count AS n, s.sum AS amount "                 \
-	"FROM rental.facts_spans x JOIN vendors_in v ON v.id = x.vendor_id JOIN pieces p ON p.time_zone = v.time_zone " \
-	"AND p.early = " early " AND x.at < p.b AND x.until > p.a, "                                                    \
-	"LATERAL rental.facts_share(x.at, x.until, x.n, x.amount, x.currency, p.a, p.b) s "                             \
-	"WHERE x.at < " high " AND x.until > " low
+/* what lasts is found by its lines, which are in the order of time, whatever the planner thinks of the two bounds */
+#define PART_SPANS(columns, early, low, high)                                                               \
+	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, s.count AS n, s.sum AS amount "         \
+	"FROM rental.facts_spans x JOIN rental.vendors v ON v.id = x.vendor_id "                                \
+	"JOIN pieces p ON p.time_zone = v.time_zone AND p.early = " early " AND x.at < p.b AND x.until > p.a, " \
+	"LATERAL rental.facts_share(x.at, x.until, x.n, x.amount, x.currency, p.a, p.b) s "                     \
+	"WHERE x.at < " high " AND x.until > " low " AND ($4 IS NULL OR x.vendor_id = $4) "                     \
+	"AND x.order_id = ANY (ARRAY(SELECT i.order_id FROM rental.order_items i "                              \
+	"WHERE i.start_at < " high " AND i.end_at > " low " AND ($4 IS NULL OR i.vendor_id = $4)))"
 #define PART_KINDS(columns, e1, e2)                                                \
 	PART_EVENTS(columns, "true", "$1", e1)                                         \
 	" UNION ALL " PART_SPANS(columns, "true", "$1", e1) " UNION ALL " PART_EVENTS( \
 		columns, "false", e2, "$2") " UNION ALL " PART_SPANS(columns, "false", e2, "$2")
 
 /* What PIECES and PART_KINDS read beside zones */
-#define FACT_PIECES                                                                                                                             \
-	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES \
-	" "
+#define FACT_PIECES                                                                                      \
+	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) " \
+	"WHERE $4 IS NULL OR v.id = $4), " PIECES " "
 /* Kinds, by vendor_id, start_at and currency, of deltas of whole days and of parts of days up to e1 and from e2 on */
 #define FACTS_NOT_FOLDED(e1, e2)                                                                                                                                                                              \
 	"SELECT s.vendor_id, date_trunc($3, s.day::timestamp) AT TIME ZONE s.time_zone AS start_at, s.currency, s.kind, s.n, s.amount FROM (" SPREAD(                                                             \
