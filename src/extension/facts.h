@@ -7,7 +7,8 @@
 
 #include "plan.h"
 
-/* clang-format off: SQL in lines of its own */
+/* SQL in lines of its own */
+/* clang-format off */
 
 /* Each measure of facts_daily and facts_monthly, and of facts_products: a column */
 #define VENDOR_MEASURES(each, separator)   \
@@ -150,28 +151,22 @@
 	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) " \
 	"WHERE $4 IS NULL OR v.id = $4), " PIECES " "
 /* Kinds, by vendor_id, start_at and currency, of deltas of whole days and of parts of days up to e1 and from e2 on */
-#define FACTS_NOT_FOLDED(e1, e2)                                                                                                                                                                              \
-	"SELECT s.vendor_id, date_trunc($3, s.day::timestamp) AT TIME ZONE s.time_zone AS start_at, s.currency, s.kind, s.n, s.amount FROM (" SPREAD(                                                             \
-		DELTAS, "day",                                                                                                                                                                                        \
-		" AND ($4 IS NULL OR x.vendor_id = $4) AND x.at < $2 AND COALESCE(x.until, x.at) >= $1") ") s JOIN zones z ON z.time_zone = s.time_zone AND s.day >= z.d1 AND s.day < z.d2 UNION ALL " PART_KINDS("", \
-																																																		  e1, \
-																																																		  e2)
+#define FACTS_NOT_FOLDED(e1, e2) \
+	"SELECT s.vendor_id, date_trunc($3, s.day::timestamp) AT TIME ZONE s.time_zone AS start_at, s.currency, s.kind, s.n, s.amount FROM (" \
+	SPREAD(DELTAS, "day", " AND ($4 IS NULL OR x.vendor_id = $4) AND x.at < $2 AND COALESCE(x.until, x.at) >= $1") \
+	") s JOIN zones z ON z.time_zone = s.time_zone AND s.day >= z.d1 AND s.day < z.d2 UNION ALL " PART_KINDS("", e1, e2)
 
 /*
  * facts: the measures of vendors by period, vendor and currency; $5 to $8 are
  * FACT_PARTS. What has none of a part costs nothing for it.
  */
-#define VENDOR_FACTS_BY_PERIOD                                                                                                                                                                      \
-	"WITH zones AS MATERIALIZED (" FACT_ZONES(                                                                                                                                                      \
-		"$3 IN ('month', 'quarter', 'year')") "), " FACT_PIECES ", folded AS ("                                                                                                                     \
-											  "SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_monthly f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"             \
-											  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.m1 WHERE $6"    \
-											  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.m2 AND f.day < v.d2 WHERE $6), " \
-											  "facts AS (SELECT f.vendor_id, date_trunc($3, f.day::timestamp) AT TIME ZONE f.time_zone AS start_at, f.currency, " VENDOR_MEASURES(                  \
-												  COLUMN_F,                                                                                                                                         \
-												  ", ") " FROM folded f UNION ALL " VENDOR_PIVOT("start_at",                                                                                        \
-																								 FACTS_NOT_FOLDED(                                                                                  \
-																									 "$7", "$8")) ") "
+#define VENDOR_FACTS_BY_PERIOD \
+	"WITH zones AS MATERIALIZED (" FACT_ZONES("$3 IN ('month', 'quarter', 'year')") "), " FACT_PIECES ", folded AS (" \
+	"SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_monthly f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5" \
+	" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.m1 WHERE $6" \
+	" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.m2 AND f.day < v.d2 WHERE $6), " \
+	"facts AS (SELECT f.vendor_id, date_trunc($3, f.day::timestamp) AT TIME ZONE f.time_zone AS start_at, f.currency, " VENDOR_MEASURES(COLUMN_F, ", ") \
+	" FROM folded f UNION ALL " VENDOR_PIVOT("start_at", FACTS_NOT_FOLDED("$7", "$8")) ") "
 
 /*
  * The same of products, over the whole of [$1, $2): $3 is 'month', whole
