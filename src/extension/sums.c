@@ -16,6 +16,7 @@
 #include "catalog/namespace.h"
 #include "executor/tuptable.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datum.h"
@@ -49,6 +50,7 @@ typedef struct SumZone
 	DateADT		day; /* the last that was asked for, and when its period starts */
 	TimestampTz start_at;
 	bool		has_start;
+	FactSum	   *last; /* what its last row was added to */
 } SumZone;
 
 typedef struct ZoneOfVendor
@@ -70,6 +72,7 @@ typedef struct Sums
 	FactSum		   **rows;
 	int				 nrows;
 	int				 size;
+	MemoryContext	 scratch;
 } Sums;
 
 PLAN_ONCE(period_zones, FACT_ZONES("$3 IN ('month', 'quarter', 'year')"), FACT_PERIOD_TYPES);
@@ -165,9 +168,19 @@ start_of(Sums *sums, SumZone *zone, DateADT day)
 	return zone->start_at;
 }
 
-/* add_row keeps of a row what the report wants, with its amounts in one piece of memory. */
-static void
-add_row(Sums *sums, const pg_uuid_t *vendor_id, TimestampTz start_at, Datum currency, const Datum *measures)
+static int
+compare_currencies(Datum a, Datum b)
+{
+	int size_a = VARSIZE_ANY_EXHDR(DatumGetPointer(a));
+	int size_b = VARSIZE_ANY_EXHDR(DatumGetPointer(b));
+	int result = memcmp(VARDATA_ANY(DatumGetPointer(a)), VARDATA_ANY(DatumGetPointer(b)), Min(size_a, size_b));
+
+	return result ? result : size_a - size_b;
+}
+
+/* keep_row keeps of a row what the report wants, with its amounts in one piece of memory. */
+static FactSum *
+keep_row(Sums *sums, const pg_uuid_t *vendor_id, TimestampTz start_at, Datum currency, const Datum *measures)
 {
 	const SumReport *report = sums->report;
 	FactSum			*sum;
@@ -176,14 +189,13 @@ add_row(Sums *sums, const pg_uuid_t *vendor_id, TimestampTz start_at, Datum curr
 				INTALIGN(VARSIZE_ANY(DatumGetPointer(currency)));
 	int i;
 
-	if (!sums->currency.isnull && !datum_image_eq(currency, sums->currency.value, false, -1))
-		return;
 	for (i = 0; i < report->nmeasures; i++)
 		if (is_amount(report->measures[i]))
 			size += INTALIGN(VARSIZE_ANY(DatumGetPointer(measures[report->measures[i]])));
 	sum = palloc(size);
 	next = (char *) &sum->measures[report->nmeasures];
 	sum->start_at = start_at;
+	sum->is_merged = false;
 	memset(&sum->vendor_id, 0, sizeof(pg_uuid_t));
 	if (sums->by_vendor)
 		sum->vendor_id = *vendor_id;
@@ -206,7 +218,59 @@ add_row(Sums *sums, const pg_uuid_t *vendor_id, TimestampTz start_at, Datum curr
 		sums->size *= 2;
 		sums->rows = repalloc_huge(sums->rows, sums->size * sizeof(FactSum *));
 	}
-	sums->rows[sums->nrows++] = sum;
+	return sums->rows[sums->nrows++] = sum;
+}
+
+/* merge_row adds a row to a sum, and leaves nothing else behind. */
+static void
+merge_row(Sums *sums, FactSum *sum, const Datum *measures)
+{
+	const SumReport *report = sums->report;
+	int				 i;
+
+	for (i = 0; i < report->nmeasures; i++)
+	{
+		Datum value = measures[report->measures[i]];
+
+		if (is_amount(report->measures[i]))
+		{
+			MemoryContext context = MemoryContextSwitchTo(sums->scratch);
+
+			value = amount_add(sum->measures[i], value);
+			MemoryContextSwitchTo(context);
+			if (sum->is_merged)
+				pfree(DatumGetPointer(sum->measures[i]));
+			sum->measures[i] = datumCopy(value, false, -1);
+		}
+		else
+			sum->measures[i] = Int64GetDatum(DatumGetInt64(sum->measures[i]) + DatumGetInt64(value));
+	}
+	sum->is_merged = true;
+	MemoryContextReset(sums->scratch);
+}
+
+/*
+ * add_row adds a row, of a zone or of none in particular. Rows that are summed
+ * anyway mostly follow each other, so that what is kept is little more than
+ * the answer.
+ */
+static void
+add_row(Sums *sums, SumZone *zone, const pg_uuid_t *vendor_id, TimestampTz start_at, Datum currency,
+		const Datum *measures)
+{
+	FactSum *last = zone ? zone->last : NULL;
+
+	if (!sums->currency.isnull && compare_currencies(currency, sums->currency.value) != 0)
+		return;
+	if (last != NULL && last->start_at == start_at && compare_currencies(last->currency, currency) == 0 &&
+		(!sums->by_vendor || uuid_equal(&last->vendor_id, vendor_id)))
+	{
+		merge_row(sums, last, measures);
+		return;
+	}
+	last = keep_row(sums, vendor_id, start_at, currency, measures);
+	if (zone != NULL)
+		zone->last = last;
 }
 
 /* read_folded adds the rows of a table whose day is in [begin, end) of their zones' bounds. */
@@ -255,8 +319,9 @@ read_folded(Sums *sums, const char *name, int begin, int end)
 		day = DatumGetDateADT(slot->tts_values[COLUMN_DAY - 1]);
 		zone = zone_of(sums, vendor_id);
 		if (zone != NULL && day >= zone->bounds[begin] && day < zone->bounds[end])
-			add_row(sums, vendor_id, start_of(sums, zone, day), slot->tts_values[COLUMN_CURRENCY - 1],
+			add_row(sums, zone, vendor_id, start_of(sums, zone, day), slot->tts_values[COLUMN_CURRENCY - 1],
 					&slot->tts_values[COLUMN_MEASURES - 1]);
+		CHECK_FOR_INTERRUPTS();
 	}
 	index_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
@@ -277,19 +342,9 @@ read_unfolded(Sums *sums, const NullableDatum *period, NullableDatum early_end, 
 	{
 		for (i = 0; i < SUM_MEASURES; i++)
 			measures[i] = plan_datum(row, COLUMN_MEASURES + i);
-		add_row(sums, DatumGetUUIDP(plan_datum(row, COLUMN_VENDOR)), DatumGetTimestampTz(plan_datum(row, COLUMN_DAY)),
-				plan_datum(row, COLUMN_CURRENCY), measures);
+		add_row(sums, NULL, DatumGetUUIDP(plan_datum(row, COLUMN_VENDOR)),
+				DatumGetTimestampTz(plan_datum(row, COLUMN_DAY)), plan_datum(row, COLUMN_CURRENCY), measures);
 	}
-}
-
-static int
-compare_currencies(Datum a, Datum b)
-{
-	int size_a = VARSIZE_ANY_EXHDR(DatumGetPointer(a));
-	int size_b = VARSIZE_ANY_EXHDR(DatumGetPointer(b));
-	int result = memcmp(VARDATA_ANY(DatumGetPointer(a)), VARDATA_ANY(DatumGetPointer(b)), Min(size_a, size_b));
-
-	return result ? result : size_a - size_b;
 }
 
 static int
@@ -312,8 +367,7 @@ put_sums(Sums *sums, ReturnSetInfo *rsinfo)
 	const SumReport *report = sums->report;
 	Datum			*values = palloc(rsinfo->setDesc->natts * sizeof(Datum));
 	bool			*nulls = palloc0(rsinfo->setDesc->natts * sizeof(bool));
-	MemoryContext	 row_context = AllocSetContextCreate(CurrentMemoryContext, "row", ALLOCSET_SMALL_SIZES);
-	MemoryContext	 context = MemoryContextSwitchTo(row_context);
+	MemoryContext	 context = MemoryContextSwitchTo(sums->scratch);
 	Datum			 currency = (Datum) 0;
 	int				 exponent = 0;
 	int				 row;
@@ -342,7 +396,7 @@ put_sums(Sums *sums, ReturnSetInfo *rsinfo)
 				sum->measures[i] = DirectFunctionCall2(numeric_round, sum->measures[i], Int32GetDatum(exponent));
 		if (report->row(sum, values))
 			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-		MemoryContextReset(row_context);
+		MemoryContextReset(sums->scratch);
 	}
 	MemoryContextSwitchTo(context);
 }
@@ -358,10 +412,13 @@ sums_answer(FunctionCallInfo fcinfo, const SumReport *report, ReportShape shape,
 
 	report_check(fcinfo, shape, &period[3]);
 	sums.granularity = period[2].value;
+	if (!currency.isnull)
+		sums.currency = VALUE(PointerGetDatum(PG_DETOAST_DATUM_PACKED(currency.value)));
 	sums.vendor = period[3];
 	InitMaterializedSRF(fcinfo, 0);
 	plan_open();
 	sums.rows = palloc(sums.size * sizeof(FactSum *));
+	sums.scratch = AllocSetContextCreate(CurrentMemoryContext, "a sum", ALLOCSET_SMALL_SIZES);
 	find_zones(&sums, period, &early_end, &late_begin);
 	read_folded(&sums, "facts_monthly", MONTHS_BEGIN, MONTHS_END);
 	read_folded(&sums, "facts_daily", DAYS_BEGIN, MONTHS_BEGIN);

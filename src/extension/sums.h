@@ -26,6 +26,7 @@ typedef struct FactSum
 	TimestampTz start_at;
 	Datum		currency;
 	pg_uuid_t	vendor_id;				/* zero, unless it is by vendor */
+	bool		is_merged;				/* its amounts are in memory of their own */
 	Datum		measures[SUM_MEASURES]; /* those that a report wants, in its order; amounts are rounded */
 } FactSum;
 

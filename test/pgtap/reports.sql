@@ -228,6 +228,15 @@ SELECT is_empty('SELECT * FROM rental.report_verify()', 'after a vendor moved th
 SELECT is_empty($$ SELECT * FROM rental.facts_zones WHERE time_zone NOT IN (SELECT v.time_zone FROM rental.vendors v) $$, 'none is left where it was alone');
 SELECT is_empty('SELECT * FROM pg_temp.platform_off()', 'and it is the sum');
 SELECT is(rental.report_rebuild(pg_temp.id('0003', 2)), 0::bigint, 'there is nothing to mend');
+SET session_replication_role = replica;
+INSERT INTO rental.vendors (id, name, slug, time_zone) VALUES ('00000000-0000-7000-8000-00000000dead', 'Gone', 'gone', 'Indian/Maldives');
+INSERT INTO rental.orders (id, vendor_id, number, customer_id, status, currency, subtotal, total) SELECT '00000000-0000-7000-8000-00000000deae', '00000000-0000-7000-8000-00000000dead', 'ORD-1', id, 'confirmed', 'EUR', 5, 5 FROM rental.users LIMIT 1;
+SELECT is(rental.report_fold(), 1::bigint, 'what a vendor did is folded');
+DELETE FROM rental.orders WHERE id = '00000000-0000-7000-8000-00000000deae';
+DELETE FROM rental.vendors WHERE id = '00000000-0000-7000-8000-00000000dead';
+SET session_replication_role = origin;
+SELECT is_empty($$ SELECT day FROM rental.facts_daily WHERE vendor_id = '00000000-0000-7000-8000-00000000dead' UNION ALL SELECT day FROM rental.facts_zones WHERE time_zone = 'Indian/Maldives' $$, 'and gone when it is deleted');
+SELECT is_empty('SELECT * FROM rental.report_verify()', 'and the facts agree');
 UPDATE rental.facts_zones SET paid = paid + 2 WHERE (time_zone, day, currency) = (SELECT time_zone, day, currency FROM rental.facts_zones ORDER BY 1, 2, 3 LIMIT 1);
 DELETE FROM rental.facts_open WHERE (order_id, task, at) = (SELECT order_id, task, at FROM rental.facts_open WHERE is_first ORDER BY 1, 2, 3 LIMIT 1);
 INSERT INTO rental.facts_open SELECT o.vendor_id, o.id, 'return', '2020-01-01Z', true FROM rental.orders o WHERE o.status = 'completed' ORDER BY o.id LIMIT 1;
