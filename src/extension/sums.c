@@ -14,6 +14,7 @@
 #include "access/tableam.h"
 #include "amount.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
 #include "executor/tuptable.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -68,7 +69,7 @@ typedef struct Sums
 	bool			 by_vendor;
 	SumZone			*zones;
 	int				 nzones;
-	HTAB			*zone_of_vendor; /* NULL: all have the same */
+	HTAB			*zone_of_vendor; /* NULL: all have the same, or none is asked for */
 	FactSum		   **rows;
 	int				 nrows;
 	int				 size;
@@ -138,7 +139,7 @@ find_zones(Sums *sums, const NullableDatum *period, NullableDatum *early_end, Nu
 			(late_begin->isnull || e2 < DatumGetTimestampTz(late_begin->value)))
 			*late_begin = VALUE(TimestampTzGetDatum(e2));
 	}
-	if (sums->nzones > 1)
+	if (sums->nzones > 1 && sums->by_vendor)
 		find_zone_of_each_vendor(sums);
 }
 
@@ -273,11 +274,17 @@ add_row(Sums *sums, SumZone *zone, const pg_uuid_t *vendor_id, TimestampTz start
 		zone->last = last;
 }
 
-/* read_folded adds the rows of a table whose day is in [begin, end) of their zones' bounds. */
+/*
+ * read_index adds the rows of a table, by its index on day or on an owner and
+ * day, whose day is in [begin, end) of their zones' bounds. Rows of facts_zones
+ * are all of one zone, and have one column more before the others.
+ */
 static void
-read_folded(Sums *sums, const char *name, int begin, int end)
+read_index(Sums *sums, const char *name, const char *suffix, const ScanKey owner, SumZone *zone_of_all, int begin,
+		   int end)
 {
 	Oid				schema = get_namespace_oid("rental", false);
+	int				day_at = zone_of_all ? COLUMN_DAY : COLUMN_DAY - 1;
 	DateADT			first = DATEVAL_NOEND;
 	DateADT			last = DATEVAL_NOBEGIN;
 	Relation		table;
@@ -297,11 +304,10 @@ read_folded(Sums *sums, const char *name, int begin, int end)
 	if (first >= last)
 		return;
 	table = table_open(get_relname_relid(name, schema), AccessShareLock);
-	index = index_open(get_relname_relid(psprintf("%s_%s", name, sums->vendor.isnull ? "day" : "pkey"), schema),
-					   AccessShareLock);
+	index = index_open(get_relname_relid(psprintf("%s_%s", name, suffix), schema), AccessShareLock);
 	slot = table_slot_create(table, NULL);
-	if (!sums->vendor.isnull)
-		ScanKeyInit(&keys[nkeys++], 1, BTEqualStrategyNumber, F_UUID_EQ, sums->vendor.value);
+	if (owner != NULL)
+		keys[nkeys++] = *owner;
 	ScanKeyInit(&keys[nkeys], nkeys + 1, BTGreaterEqualStrategyNumber, F_DATE_GE, DateADTGetDatum(first));
 	nkeys++;
 	ScanKeyInit(&keys[nkeys], nkeys, BTLessStrategyNumber, F_DATE_LT, DateADTGetDatum(last));
@@ -310,23 +316,52 @@ read_folded(Sums *sums, const char *name, int begin, int end)
 	index_rescan(scan, keys, nkeys, NULL, 0);
 	while (index_getnext_slot(scan, ForwardScanDirection, slot))
 	{
-		pg_uuid_t *vendor_id;
-		SumZone	  *zone;
-		DateADT	   day;
+		const Datum *values = &slot->tts_values[day_at];
+		pg_uuid_t	*vendor_id = NULL;
+		SumZone		*zone = zone_of_all;
+		DateADT		 day;
 
-		slot_getsomeattrs(slot, COLUMN_MEASURES + SUM_MEASURES - 1);
-		vendor_id = DatumGetUUIDP(slot->tts_values[COLUMN_VENDOR - 1]);
-		day = DatumGetDateADT(slot->tts_values[COLUMN_DAY - 1]);
-		zone = zone_of(sums, vendor_id);
+		slot_getsomeattrs(slot, day_at + (COLUMN_MEASURES - COLUMN_DAY) + SUM_MEASURES);
+		if (zone == NULL)
+		{
+			vendor_id = DatumGetUUIDP(slot->tts_values[COLUMN_VENDOR - 1]);
+			zone = zone_of(sums, vendor_id);
+		}
+		day = DatumGetDateADT(values[0]);
 		if (zone != NULL && day >= zone->bounds[begin] && day < zone->bounds[end])
-			add_row(sums, zone, vendor_id, start_of(sums, zone, day), slot->tts_values[COLUMN_CURRENCY - 1],
-					&slot->tts_values[COLUMN_MEASURES - 1]);
+			add_row(sums, zone, vendor_id, start_of(sums, zone, day), values[COLUMN_CURRENCY - COLUMN_DAY],
+					&values[COLUMN_MEASURES - COLUMN_DAY]);
 		CHECK_FOR_INTERRUPTS();
 	}
 	index_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	index_close(index, AccessShareLock);
 	table_close(table, AccessShareLock);
+}
+
+/* read_folded adds what is folded: where vendors do not matter, all of a zone in one. */
+static void
+read_folded(Sums *sums)
+{
+	ScanKeyData owner;
+	bool		is_one = !sums->vendor.isnull;
+	int			i;
+
+	if (!is_one && !sums->by_vendor)
+	{
+		for (i = 0; i < sums->nzones; i++)
+		{
+			ScanKeyEntryInitialize(&owner, 0, 1, BTEqualStrategyNumber, InvalidOid, DEFAULT_COLLATION_OID, F_TEXTEQ,
+								   sums->zones[i].name);
+			read_index(sums, "facts_zones", "pkey", &owner, &sums->zones[i], DAYS_BEGIN, DAYS_END);
+		}
+		return;
+	}
+	if (is_one)
+		ScanKeyInit(&owner, 1, BTEqualStrategyNumber, F_UUID_EQ, sums->vendor.value);
+	read_index(sums, "facts_monthly", is_one ? "pkey" : "day", is_one ? &owner : NULL, NULL, MONTHS_BEGIN, MONTHS_END);
+	read_index(sums, "facts_daily", is_one ? "pkey" : "day", is_one ? &owner : NULL, NULL, DAYS_BEGIN, MONTHS_BEGIN);
+	read_index(sums, "facts_daily", is_one ? "pkey" : "day", is_one ? &owner : NULL, NULL, MONTHS_END, DAYS_END);
 }
 
 static void
@@ -420,9 +455,7 @@ sums_answer(FunctionCallInfo fcinfo, const SumReport *report, ReportShape shape,
 	sums.rows = palloc(sums.size * sizeof(FactSum *));
 	sums.scratch = AllocSetContextCreate(CurrentMemoryContext, "a sum", ALLOCSET_SMALL_SIZES);
 	find_zones(&sums, period, &early_end, &late_begin);
-	read_folded(&sums, "facts_monthly", MONTHS_BEGIN, MONTHS_END);
-	read_folded(&sums, "facts_daily", DAYS_BEGIN, MONTHS_BEGIN);
-	read_folded(&sums, "facts_daily", MONTHS_END, DAYS_END);
+	read_folded(&sums);
 	read_unfolded(&sums, period, early_end, late_begin);
 	qsort(sums.rows, sums.nrows, sizeof(FactSum *), compare_sums);
 	put_sums(&sums, (ReturnSetInfo *) fcinfo->resultinfo);
