@@ -1,6 +1,7 @@
 -- The dashboard, one call that tells where things stand and what to do, and metrics.
 
 CREATE INDEX orders_open ON orders (vendor_id, status) WHERE status IN ('pending', 'confirmed', 'active');
+CREATE INDEX orders_pending ON orders (created_at, id) INCLUDE (expires_at) WHERE status = 'pending';
 CREATE INDEX invoices_open ON invoices (vendor_id, due_at) WHERE status IN ('issued', 'partly_paid') AND kind = 'invoice';
 CREATE INDEX facts_delta_vendor ON facts_delta (vendor_id);
 

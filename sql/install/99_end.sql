@@ -57,7 +57,7 @@ BEGIN
 
 	-- all data is the user's, save what is derived or came with the extension
 	FOR t IN SELECT c.oid::regclass AS name FROM pg_catalog.pg_class c
-		WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('timelines', 'facts_delta', 'facts_daily', 'facts_monthly', 'facts_products', 'endpoint', 'ledger_accounts', 'gateways', 'report_catalog')
+		WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('timelines', 'facts_delta', 'facts_daily', 'facts_monthly', 'facts_products', 'facts_zones', 'facts_open', 'endpoint', 'ledger_accounts', 'gateways', 'report_catalog')
 	LOOP
 		PERFORM pg_catalog.pg_extension_config_dump(t.name, '');
 	END LOOP;

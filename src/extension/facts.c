@@ -2,8 +2,8 @@
  * facts.c
  *	  Facts: what reports read instead of the books.
  *
- * It owns facts_delta, facts_daily, facts_monthly and facts_products. The view
- * rental.facts_books says what the facts of the books are; the trigger here
+ * It owns facts_delta, facts_daily, facts_monthly, facts_zones, facts_products
+ * and facts_open. The view rental.facts_books says what the facts of the books are; the trigger here
  * appends, for each change of a row, what it changes in that view, so that at
  * every time, in every snapshot,
  *
@@ -49,7 +49,7 @@
 #include "utils/snapmgr.h"
 
 STORE_BARE(delta_rows, "facts_delta", "vendor_id", "kind", "currency", "at", "until", "product_id", "location_id", "n",
-		   "amount");
+		   "amount", "order_id");
 
 typedef struct Fact
 {
@@ -64,6 +64,8 @@ typedef struct Fact
 	pg_uuid_t	location_id;
 	int32		n;
 	Datum		amount;
+	bool		has_order;
+	pg_uuid_t	order_id;
 } Fact;
 
 /* What an order says of its lines */
@@ -137,7 +139,9 @@ facts_of_order(HeapTuple row, TupleDesc desc, Fact *facts)
 					  .currency = order.currency,
 					  .at = order.created_at,
 					  .n = 1,
-					  .amount = order.total};
+					  .amount = order.total,
+					  .has_order = true,
+					  .order_id = order.id};
 	return 1;
 }
 
@@ -152,7 +156,9 @@ facts_of_line(const OrderHead *order, HeapTuple row, TupleDesc desc, Fact *facts
 				 .product_id = *DatumGetUUIDP(column(row, desc, "product_id")),
 				 .location_id = *DatumGetUUIDP(column(row, desc, "location_id")),
 				 .n = DatumGetInt32(column(row, desc, "quantity")),
-				 .amount = column(row, desc, "total")};
+				 .amount = column(row, desc, "total"),
+				 .has_order = true,
+				 .order_id = order->id};
 	int	 n = 0;
 
 	if (!is_placed(order))
@@ -203,6 +209,20 @@ facts_of_payment(HeapTuple row, TupleDesc desc, Fact *facts)
 	return 1;
 }
 
+/* That pieces of a line moved counts for nothing, but what is to be done for its order is not what it was. */
+static int
+facts_of_move(HeapTuple row, TupleDesc desc, Fact *facts)
+{
+	facts[0] = (Fact){.kind = "moved",
+					  .vendor_id = *DatumGetUUIDP(column(row, desc, "vendor_id")),
+					  .currency = CStringGetTextDatum(""),
+					  .at = DatumGetTimestampTz(column(row, desc, "start_at")),
+					  .amount = amount_zero(),
+					  .has_order = true,
+					  .order_id = *DatumGetUUIDP(column(row, desc, "order_id"))};
+	return 1;
+}
+
 static bool
 same_text(Datum a, Datum b)
 {
@@ -214,7 +234,8 @@ fact_equal(const Fact *a, const Fact *b)
 {
 	return strcmp(a->kind, b->kind) == 0 && uuid_equal(&a->vendor_id, &b->vendor_id) && a->at == b->at &&
 		   a->until == b->until && a->has_product == b->has_product && uuid_equal(&a->product_id, &b->product_id) &&
-		   uuid_equal(&a->location_id, &b->location_id) && a->n == b->n && same_text(a->currency, b->currency) &&
+		   uuid_equal(&a->location_id, &b->location_id) && a->has_order == b->has_order &&
+		   uuid_equal(&a->order_id, &b->order_id) && a->n == b->n && same_text(a->currency, b->currency) &&
 		   amount_equal(a->amount, b->amount);
 }
 
@@ -227,7 +248,8 @@ delta_append(const Fact *fact, bool ceased)
 			  VALUE_OR_NULL(UUIDPGetDatum(&fact->product_id), !fact->has_product),
 			  VALUE_OR_NULL(UUIDPGetDatum(&fact->location_id), !fact->has_product),
 			  VALUE(Int32GetDatum(ceased ? -fact->n : fact->n)),
-			  VALUE(ceased ? amount_negate(fact->amount) : fact->amount));
+			  VALUE(ceased ? amount_negate(fact->amount) : fact->amount),
+			  VALUE_OR_NULL(UUIDPGetDatum(&fact->order_id), !fact->has_order));
 }
 
 /* deltas_append records what is new of some facts, and what ceased to be so. */
@@ -373,6 +395,8 @@ facts_of_row(const char *what, HeapTuple row, TupleDesc desc, Fact *facts)
 		return facts_of_invoice(row, desc, facts);
 	if (strcmp(what, "payment") == 0)
 		return facts_of_payment(row, desc, facts);
+	if (strcmp(what, "moved") == 0)
+		return facts_of_move(row, desc, facts);
 	if (strcmp(what, "item") == 0)
 	{
 		OrderHead order = order_of_line(row, desc);
@@ -403,7 +427,8 @@ facts_record(PG_FUNCTION_ARGS)
 						errmsg("facts_record must be fired after each row, and told what it is")));
 	what = trigger->tg_trigger->tgargs[0];
 	desc = RelationGetDescr(trigger->tg_relation);
-	was = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : trigger->tg_trigtuple;
+	/* a move is a fact of its own, not one that ceases */
+	was = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) || strcmp(what, "moved") == 0 ? NULL : trigger->tg_trigtuple;
 	is = TRIGGER_FIRED_BY_DELETE(trigger->tg_event)	  ? NULL
 		 : TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple
 													  : trigger->tg_trigtuple;
@@ -652,6 +677,7 @@ facts_share(PG_FUNCTION_ARGS)
 #define IS_ZERO(column)					 #column " = 0"
 
 #define VENDOR_KEY						 "vendor_id, day, currency"
+#define ZONE_KEY						 "time_zone, day, currency"
 #define PRODUCT_KEY						 "vendor_id, day, product_id, location_id, currency"
 #define ADD_TO(table, key, rows, measures) \
 	"INSERT INTO rental." table " AS f " rows " ON CONFLICT (" key ") DO UPDATE SET " measures(PLUS, ", ")
@@ -667,49 +693,57 @@ PLAN(facts_lock, "SELECT pg_catalog.pg_advisory_xact_lock($1)", INT8OID);
 PLAN(facts_try_lock, "SELECT pg_catalog.pg_try_advisory_xact_lock($1)", INT8OID);
 #define FACTS_LOCK VALUE(Int64GetDatum(INT64CONST(0x72656e7466616374)))
 
-PLAN(
-	fold,
-	"WITH taken AS (DELETE FROM rental.facts_delta WHERE ctid = ANY (ARRAY(SELECT ctid FROM rental.facts_delta LIMIT $1)) RETURNING *), "
-	"d AS (" ADD_TO("facts_daily", VENDOR_KEY, VENDOR_FACTS(TAKEN, "day", ""),
-					VENDOR_MEASURES) "), "
-									 "m AS (" ADD_TO(
-										 "facts_monthly", VENDOR_KEY, VENDOR_FACTS(TAKEN, "month", ""),
-										 VENDOR_MEASURES) "), "
-														  "p AS (" ADD_TO(
-															  "facts_products", PRODUCT_KEY, PRODUCT_FACTS(TAKEN, ""),
-															  PRODUCT_MEASURES) ") "
-																				"SELECT count(*) FROM taken",
-	INT4OID);
-/* months are the sums of their days */
-#define MONTHS_OF_BOOKS                                                                               \
+/* months are the sums of their days, and zones those of their vendors */
+#define MONTHS_OF(days)                                                                               \
 	"SELECT vendor_id, date_trunc('month', day::timestamp)::date AS day, currency, " VENDOR_MEASURES( \
-		SUM_AS, ", ") " FROM books "                                                                  \
-					  "GROUP BY 1, 2, 3"
-PLAN(
-	rebuild,
-	"WITH taken AS (DELETE FROM rental.facts_delta x" OF_VENDOR "), "
-	"books AS MATERIALIZED (" VENDOR_FACTS(
-		BOOKS, "day",
-		IN_VENDOR) "), "
-				   "d AS (" ADD_TO(
-					   "facts_daily", VENDOR_KEY,
-					   LESS("facts_daily", VENDOR_KEY, "SELECT * FROM books", VENDOR_MEASURES),
-					   VENDOR_MEASURES) " RETURNING 1), "
-										"m AS (" ADD_TO(
-											"facts_monthly", VENDOR_KEY,
-											LESS("facts_monthly", VENDOR_KEY, MONTHS_OF_BOOKS, VENDOR_MEASURES),
-											VENDOR_MEASURES) " RETURNING 1), "
-															 "p AS (" ADD_TO(
-																 "facts_products", PRODUCT_KEY,
-																 LESS("facts_products", PRODUCT_KEY,
-																	  PRODUCT_FACTS(BOOKS, IN_VENDOR),
-																	  PRODUCT_MEASURES),
-																 PRODUCT_MEASURES) " RETURNING 1) "
-																				   "SELECT (SELECT count(*) FROM d) + (SELECT count(*) FROM m) + (SELECT count(*) FROM p)",
-	UUIDOID);
+		SUM_AS, ", ") " FROM " days " GROUP BY 1, 2, 3"
+#define ZONES_OF(days)                                         \
+	"SELECT v.time_zone, x.day, x.currency, " VENDOR_MEASURES( \
+		SUM_AS, ", ") " FROM " days " x JOIN rental.vendors v ON v.id = x.vendor_id GROUP BY 1, 2, 3"
+/* tasks, which the books say anew, instead of those that there are of the same orders */
+#define TASKS_ANEW(of_those)                                                                                       \
+	"gone AS (DELETE FROM rental.facts_open x WHERE " of_those " AND NOT EXISTS (SELECT FROM tasks t WHERE "       \
+	"(t.order_id, t.vendor_id, t.task, t.at) = (x.order_id, x.vendor_id, x.task, x.at)) RETURNING 1), "            \
+	"made AS (INSERT INTO rental.facts_open AS f SELECT * FROM tasks ON CONFLICT (order_id, vendor_id, task, at) " \
+	"DO UPDATE SET is_first = EXCLUDED.is_first WHERE f.is_first <> EXCLUDED.is_first RETURNING 1)"
+
+/* in the order in which they are read */
+#define BY_DAY		 " ORDER BY day, currency, vendor_id"
+#define TAKEN_ORDERS "x.order_id = ANY (ARRAY(SELECT order_id FROM taken WHERE order_id IS NOT NULL))"
+/* clang-format off */
+PLAN(fold,
+	 "WITH taken AS (DELETE FROM rental.facts_delta WHERE ctid = ANY (ARRAY(SELECT ctid FROM rental.facts_delta LIMIT $1)) RETURNING *), "
+	 "days AS MATERIALIZED (" VENDOR_FACTS(TAKEN, "day", "") "), "
+	 "tasks AS MATERIALIZED (SELECT * FROM rental.facts_tasks x WHERE " TAKEN_ORDERS "), "
+	 "d AS (" ADD_TO("facts_daily", VENDOR_KEY, "SELECT * FROM days", VENDOR_MEASURES) "), "
+	 "m AS (" ADD_TO("facts_monthly", VENDOR_KEY, MONTHS_OF("days"), VENDOR_MEASURES) "), "
+	 "z AS (" ADD_TO("facts_zones", ZONE_KEY, ZONES_OF("days"), VENDOR_MEASURES) "), "
+	 "p AS (" ADD_TO("facts_products", PRODUCT_KEY, PRODUCT_FACTS(TAKEN, ""), PRODUCT_MEASURES) "), "
+	 TASKS_ANEW(TAKEN_ORDERS) " SELECT count(*) FROM taken",
+	 INT4OID);
+PLAN(rebuild,
+	 "WITH taken AS (DELETE FROM rental.facts_delta x" OF_VENDOR "), "
+	 "books AS MATERIALIZED (" VENDOR_FACTS(BOOKS, "day", IN_VENDOR) "), "
+	 "tasks AS MATERIALIZED (SELECT * FROM rental.facts_tasks x" OF_VENDOR "), "
+	 "d AS (" ADD_TO("facts_daily", VENDOR_KEY, LESS("facts_daily", VENDOR_KEY, "SELECT * FROM books", VENDOR_MEASURES) BY_DAY, VENDOR_MEASURES) " RETURNING 1), "
+	 "m AS (" ADD_TO("facts_monthly", VENDOR_KEY, LESS("facts_monthly", VENDOR_KEY, MONTHS_OF("books"), VENDOR_MEASURES) BY_DAY, VENDOR_MEASURES) " RETURNING 1), "
+	 "p AS (" ADD_TO("facts_products", PRODUCT_KEY, LESS("facts_products", PRODUCT_KEY, PRODUCT_FACTS(BOOKS, IN_VENDOR), PRODUCT_MEASURES), PRODUCT_MEASURES) " RETURNING 1), "
+	 TASKS_ANEW("($1 IS NULL OR x.vendor_id = $1)")
+	 " SELECT (SELECT count(*) FROM d) + (SELECT count(*) FROM m) + (SELECT count(*) FROM p) + (SELECT count(*) FROM gone) + (SELECT count(*) FROM made)",
+	 UUIDOID);
+/* facts_zones is made of facts_daily: all of it, or the days of a vendor, $1, more or less in a zone */
+PLAN(rebuild_zones,
+	 "WITH z AS (" ADD_TO("facts_zones", ZONE_KEY, "SELECT " ZONE_KEY ", " VENDOR_MEASURES(SUM, ", ") " FROM (" ZONES_OF("rental.facts_daily")
+		" UNION ALL SELECT " ZONE_KEY ", " VENDOR_MEASURES(NEGATIVE, ", ") " FROM rental.facts_zones) d GROUP BY " ZONE_KEY " HAVING " VENDOR_MEASURES(IS_OFF, " OR "),
+		VENDOR_MEASURES) " RETURNING 1) SELECT count(*) FROM z", );
+PLAN(leave_zone, ADD_TO("facts_zones", ZONE_KEY, "SELECT $2, day, currency, " VENDOR_MEASURES(NEGATIVE, ", ") " FROM rental.facts_daily WHERE vendor_id = $1", VENDOR_MEASURES), UUIDOID, TEXTOID);
+PLAN(enter_zone, ADD_TO("facts_zones", ZONE_KEY, "SELECT $2, day, currency, " VENDOR_MEASURES(COLUMN, ", ") " FROM rental.facts_daily WHERE vendor_id = $1", VENDOR_MEASURES), UUIDOID, TEXTOID);
+PLAN(zone_of_vendor, "SELECT time_zone FROM rental.vendors WHERE id = $1", UUIDOID);
+/* clang-format on */
 /* what came to nothing is not kept */
 PLAN(drop_daily, "DELETE FROM rental.facts_daily x" OF_VENDOR " AND " VENDOR_MEASURES(IS_ZERO, " AND "), UUIDOID);
 PLAN(drop_monthly, "DELETE FROM rental.facts_monthly x" OF_VENDOR " AND " VENDOR_MEASURES(IS_ZERO, " AND "), UUIDOID);
+PLAN(drop_zones, "DELETE FROM rental.facts_zones WHERE " VENDOR_MEASURES(IS_ZERO, " AND "), );
 PLAN(drop_products, "DELETE FROM rental.facts_products x" OF_VENDOR " AND " PRODUCT_MEASURES(IS_ZERO, " AND "),
 	 UUIDOID);
 
@@ -724,10 +758,26 @@ PLAN(drop_products, "DELETE FROM rental.facts_products x" OF_VENDOR " AND " PROD
 #define VENDOR_OFF(table, unit)                                                                                      \
 	OFF(table, VENDOR_KEY, "vendor_id, day, NULL::uuid, NULL::uuid, currency", VENDOR_FACTS(BOOKS, unit, IN_VENDOR), \
 		VENDOR_FACTS(DELTAS, unit, IN_VENDOR), VENDOR_MEASURES)
+/* zones need only be the sums of days, which are held against the books */
+#define ZONES_OFF                                                                                               \
+	"SELECT 'facts_zones', NULL, day, NULL, NULL, currency, jsonb_strip_nulls(jsonb_build_object('time_zone', " \
+	"time_zone, " VENDOR_MEASURES(SUM_AS_TOLD, ", ") ")) FROM (" ZONES_OF(                                      \
+		"rental.facts_daily") " UNION ALL SELECT " ZONE_KEY                                                     \
+							  ", " VENDOR_MEASURES(NEGATIVE, ", ") " FROM rental.facts_zones) d "               \
+																   "WHERE $1 IS NULL GROUP BY " ZONE_KEY        \
+																   " HAVING " VENDOR_MEASURES(IS_OFF, " OR ")
+/* tasks of orders that no delta names */
+#define TASKS_OFF                                                                                                     \
+	"SELECT 'facts_open', vendor_id, NULL, NULL, NULL, NULL, jsonb_build_object('order_id', order_id, 'task', task, " \
+	"'at', at, 'is_first', is_first, 'rows', sum(n)) FROM (SELECT *, 1 AS n FROM rental.facts_tasks UNION ALL "       \
+	"SELECT *, -1 FROM rental.facts_open) x" OF_VENDOR                                                                \
+	" AND NOT EXISTS (SELECT FROM rental.facts_delta d WHERE d.order_id = x.order_id) "                               \
+	"GROUP BY vendor_id, order_id, task, at, is_first HAVING sum(n) <> 0"
 PLAN(verify,
 	 VENDOR_OFF("facts_daily", "day") " UNION ALL " VENDOR_OFF("facts_monthly", "month") " UNION ALL " OFF(
 		 "facts_products", PRODUCT_KEY, "vendor_id, day, product_id, location_id, currency",
-		 PRODUCT_FACTS(BOOKS, IN_VENDOR), PRODUCT_FACTS(DELTAS, IN_VENDOR), PRODUCT_MEASURES),
+		 PRODUCT_FACTS(BOOKS, IN_VENDOR), PRODUCT_FACTS(DELTAS, IN_VENDOR), PRODUCT_MEASURES) " UNION ALL " ZONES_OFF
+																							  " UNION ALL " TASKS_OFF,
 	 UUIDOID);
 
 /* report_fold(most integer) -> how many */
@@ -752,18 +802,37 @@ report_fold(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(folded);
 }
 
-/* facts_mend makes the facts of a vendor, or of all, what the books say; it returns the rows changed. */
+/*
+ * facts_mend makes the facts of a vendor, or of all, what the books say; it
+ * returns the rows changed. zone is where the facts of the vendor were until
+ * now, null if that did not change.
+ */
 static int64
-facts_mend(NullableDatum vendor)
+facts_mend(NullableDatum vendor, NullableDatum zone)
 {
-	int64 changed;
+	NullableDatum zone_now = NULLVALUE;
+	int64		  changed;
 
 	plan_run(&facts_lock, FACTS_LOCK);
+	if (!vendor.isnull && plan_run(&zone_of_vendor, vendor) > 0)
+		zone_now = plan_keep(0, 1);
+	if (zone.isnull)
+		zone = zone_now;
+	if (!zone.isnull)
+		plan_run(&leave_zone, vendor, zone);
 	plan_run(&rebuild, vendor);
 	changed = DatumGetInt64(plan_datum(0, 1));
 	plan_run(&drop_daily, vendor);
 	plan_run(&drop_monthly, vendor);
 	plan_run(&drop_products, vendor);
+	if (vendor.isnull)
+	{
+		plan_execute(&rebuild_zones, NULL, 0, false);
+		changed += DatumGetInt64(plan_datum(0, 1));
+	}
+	else if (!zone_now.isnull)
+		plan_run(&enter_zone, vendor, zone_now);
+	plan_execute(&drop_zones, NULL, 0, false);
 	return changed;
 }
 
@@ -776,12 +845,12 @@ report_rebuild(PG_FUNCTION_ARGS)
 
 	actor_require_admin();
 	plan_open();
-	changed = facts_mend(FCARG(0));
+	changed = facts_mend(FCARG(0), NULLVALUE);
 	plan_close();
 	PG_RETURN_INT64(changed);
 }
 
-/* facts_zone: after a vendor's time zone changed */
+/* facts_zone: after a vendor's time zone changed, or it was deleted */
 PG_FUNCTION_INFO_V1(facts_zone);
 Datum
 facts_zone(PG_FUNCTION_ARGS)
@@ -790,11 +859,12 @@ facts_zone(PG_FUNCTION_ARGS)
 	PlanRights	 rights;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		TRIGGER_FIRED_BY_INSERT(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("facts_zone must be fired after each row is updated")));
+						errmsg("facts_zone must be fired after each row is updated or deleted")));
 	rights = plan_open_trusted();
-	facts_mend(VALUE(row_column(trigger, trigger->tg_newtuple, "id")));
+	facts_mend(VALUE(row_column(trigger, trigger->tg_trigtuple, "id")),
+			   VALUE(row_column(trigger, trigger->tg_trigtuple, "time_zone")));
 	plan_close_trusted(rights);
 	return PointerGetDatum(NULL);
 }

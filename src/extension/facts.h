@@ -7,7 +7,8 @@
 
 #include "plan.h"
 
-/* clang-format off: SQL in lines of its own */
+/* SQL in lines of its own */
+/* clang-format off */
 
 /* Each measure of facts_daily and facts_monthly, and of facts_products: a column */
 #define VENDOR_MEASURES(each, separator)   \
@@ -39,19 +40,19 @@
 /* Where facts come from, those of a time and those that last: the books, all deltas, and those that are being folded */
 #define BOOKS_EVENTS	 "rental.facts_events"
 #define BOOKS_SPANS		 "rental.facts_spans"
-#define DELTAS_EVENTS	 "(SELECT * FROM rental.facts_delta WHERE until IS NULL)"
+#define DELTAS_EVENTS	 "(SELECT * FROM rental.facts_delta WHERE until IS NULL AND kind <> 'moved')"
 #define DELTAS_SPANS	 "(SELECT * FROM rental.facts_delta WHERE until IS NOT NULL)"
-#define TAKEN_EVENTS	 "(SELECT * FROM taken WHERE until IS NULL)"
+#define TAKEN_EVENTS	 "(SELECT * FROM taken WHERE until IS NULL AND kind <> 'moved')"
 #define TAKEN_SPANS		 "(SELECT * FROM taken WHERE until IS NOT NULL)"
-/* The facts of BOOKS, DELTAS or TAKEN by day or month; filter is AND with a condition on x, or nothing */
-#define SPREAD(rows, unit, filter)                                                                                 \
-	"SELECT x.vendor_id, date_trunc('" unit                                                                        \
-	"', x.at AT TIME ZONE v.time_zone)::date AS day, x.product_id, x.location_id, "                                \
-	"x.currency, x.kind, x.n::bigint AS n, x.amount FROM " rows##_EVENTS                                           \
-		" x JOIN rental.vendors v ON v.id = x.vendor_id WHERE true" filter                                         \
-		" UNION ALL SELECT vendor_id, (s).day, product_id, location_id, currency, kind, (s).count, (s).sum FROM (" \
-		"SELECT x.vendor_id, x.product_id, x.location_id, x.currency, x.kind, "                                    \
-		"rental.facts_spread(x.at, x.until, x.n, x.amount, x.currency, v.time_zone, '" unit                        \
+/* The facts of BOOKS, DELTAS or TAKEN by day or month, of whose time zone; filter is AND with a condition on x, or nothing */
+#define SPREAD(rows, unit, filter)                                                                                            \
+	"SELECT x.vendor_id, v.time_zone, date_trunc('" unit                                                                      \
+	"', x.at AT TIME ZONE v.time_zone)::date AS day, x.product_id, x.location_id, "                                           \
+	"x.currency, x.kind, x.n::bigint AS n, x.amount FROM " rows##_EVENTS                                                      \
+		" x JOIN rental.vendors v ON v.id = x.vendor_id WHERE true" filter                                                    \
+		" UNION ALL SELECT vendor_id, time_zone, (s).day, product_id, location_id, currency, kind, (s).count, (s).sum FROM (" \
+		"SELECT x.vendor_id, v.time_zone, x.product_id, x.location_id, x.currency, x.kind, "                                  \
+		"rental.facts_spread(x.at, x.until, x.n, x.amount, x.currency, v.time_zone, '" unit                                   \
 		"') AS s FROM " rows##_SPANS " x JOIN rental.vendors v ON v.id = x.vendor_id WHERE true" filter " OFFSET 0) y"
 #define KINDS_BY_VENDOR(rows, unit, filter)                                                            \
 	"SELECT vendor_id, day, currency, kind, sum(n)::bigint AS n, sum(amount) AS amount FROM (" SPREAD( \
@@ -87,6 +88,12 @@
  * which is read from the books. By hour all is.
  */
 #define DAY_BEGINS(day) "((" day ")::timestamp AT TIME ZONE z.time_zone)"
+/* those of $4, or of all vendors: by vendors_clock from one to the next, since there are few */
+#define ZONES_ASKED                                                                                                                 \
+	"SELECT time_zone FROM rental.vendors WHERE id = $4 UNION ALL (WITH RECURSIVE c (time_zone) AS ("                               \
+	"SELECT min(time_zone) FROM rental.vendors UNION ALL "                                                                          \
+	"SELECT (SELECT min(v.time_zone) FROM rental.vendors v WHERE v.time_zone > c.time_zone) FROM c WHERE c.time_zone IS NOT NULL) " \
+	"SELECT time_zone FROM c WHERE $4 IS NULL AND time_zone IS NOT NULL)"
 #define FACT_ZONES(by_month)                                                                                                                         \
 	"SELECT z.time_zone, c.d1, c.d2, c.e1, c.e2, CASE WHEN m.some THEN m.first ELSE c.d2 END AS m1, "                                                \
 	"CASE WHEN m.some THEN m.last ELSE c.d2 END AS m2 "                                                                                              \
@@ -125,41 +132,41 @@
 	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, x.n::bigint AS n, x.amount "                     \
 	"FROM rental.facts_events x JOIN vendors_in v ON v.id = x.vendor_id JOIN pieces p ON p.time_zone = v.time_zone " \
 	"AND p.early = " early " AND x.at >= p.a AND x.at < p.b WHERE x.at >= " low " AND x.at < " high
-#define PART_SPANS(columns, early, low, high)                                                                       \
-	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, s.count AS n, s.sum AS amount "                 \
-	"FROM rental.facts_spans x JOIN vendors_in v ON v.id = x.vendor_id JOIN pieces p ON p.time_zone = v.time_zone " \
-	"AND p.early = " early " AND x.at < p.b AND x.until > p.a, "                                                    \
-	"LATERAL rental.facts_share(x.at, x.until, x.n, x.amount, x.currency, p.a, p.b) s "                             \
-	"WHERE x.at < " high " AND x.until > " low
+/* what lasts is found by its lines, which are in the order of time, whatever the planner thinks of the two bounds */
+#define PART_SPANS(columns, early, low, high)                                                               \
+	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, s.count AS n, s.sum AS amount "         \
+	"FROM rental.facts_spans x JOIN rental.vendors v ON v.id = x.vendor_id "                                \
+	"JOIN pieces p ON p.time_zone = v.time_zone AND p.early = " early " AND x.at < p.b AND x.until > p.a, " \
+	"LATERAL rental.facts_share(x.at, x.until, x.n, x.amount, x.currency, p.a, p.b) s "                     \
+	"WHERE x.at < " high " AND x.until > " low " AND ($4 IS NULL OR x.vendor_id = $4) "                     \
+	"AND x.order_id = ANY (ARRAY(SELECT i.order_id FROM rental.order_items i "                              \
+	"WHERE i.start_at < " high " AND i.end_at > " low " AND ($4 IS NULL OR i.vendor_id = $4)))"
 #define PART_KINDS(columns, e1, e2)                                                \
 	PART_EVENTS(columns, "true", "$1", e1)                                         \
 	" UNION ALL " PART_SPANS(columns, "true", "$1", e1) " UNION ALL " PART_EVENTS( \
 		columns, "false", e2, "$2") " UNION ALL " PART_SPANS(columns, "false", e2, "$2")
 
+/* What PIECES and PART_KINDS read beside zones */
+#define FACT_PIECES                                                                                      \
+	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) " \
+	"WHERE $4 IS NULL OR v.id = $4), " PIECES " "
+/* Kinds, by vendor_id, start_at and currency, of deltas of whole days and of parts of days up to e1 and from e2 on */
+#define FACTS_NOT_FOLDED(e1, e2) \
+	"SELECT s.vendor_id, date_trunc($3, s.day::timestamp) AT TIME ZONE s.time_zone AS start_at, s.currency, s.kind, s.n, s.amount FROM (" \
+	SPREAD(DELTAS, "day", " AND ($4 IS NULL OR x.vendor_id = $4) AND x.at < $2 AND COALESCE(x.until, x.at) >= $1") \
+	") s JOIN zones z ON z.time_zone = s.time_zone AND s.day >= z.d1 AND s.day < z.d2 UNION ALL " PART_KINDS("", e1, e2)
+
 /*
  * facts: the measures of vendors by period, vendor and currency; $5 to $8 are
  * FACT_PARTS. What has none of a part costs nothing for it.
  */
-#define VENDOR_FACTS_BY_PERIOD                                                                                                                                                                                                                     \
-	"WITH zones AS MATERIALIZED (" FACT_ZONES(                                                                                                                                                                                                     \
-		"$3 IN ('month', 'quarter', 'year')") "), "                                                                                                                                                                                                \
-											  "vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                                                          \
-											  ", unfolded AS MATERIALIZED (" VENDOR_PIVOT(                                                                                                                                                         \
-												  "day",                                                                                                                                                                                           \
-												  KINDS_BY_VENDOR(                                                                                                                                                                                 \
-													  DELTAS, "day",                                                                                                                                                                               \
-													  " AND ($4 IS NULL OR x.vendor_id = $4)")) "), folded AS ("                                                                                                                                   \
-																								"SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_monthly f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"          \
-																								" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.m1 WHERE $6" \
-																								" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.m2 AND f.day < v.d2 WHERE $6" \
-																								" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.d2 WHERE $5 OR $6), "  \
-																								"facts AS (SELECT f.vendor_id, date_trunc($3, f.day::timestamp) AT TIME ZONE f.time_zone AS start_at, f.currency, " VENDOR_MEASURES(               \
-																									COLUMN_F,                                                                                                                                      \
-																									", ") " FROM folded f UNION ALL " VENDOR_PIVOT("start_at",                                                                                     \
-																																				   PART_KINDS(                                                                                     \
-																																					   "",                                                                                         \
-																																					   "$7",                                                                                       \
-																																					   "$8")) ") "
+#define VENDOR_FACTS_BY_PERIOD \
+	"WITH zones AS MATERIALIZED (" FACT_ZONES("$3 IN ('month', 'quarter', 'year')") "), " FACT_PIECES ", folded AS (" \
+	"SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_monthly f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5" \
+	" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.m1 WHERE $6" \
+	" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.m2 AND f.day < v.d2 WHERE $6), " \
+	"facts AS (SELECT f.vendor_id, date_trunc($3, f.day::timestamp) AT TIME ZONE f.time_zone AS start_at, f.currency, " VENDOR_MEASURES(COLUMN_F, ", ") \
+	" FROM folded f UNION ALL " VENDOR_PIVOT("start_at", FACTS_NOT_FOLDED("$7", "$8")) ") "
 
 /*
  * The same of products, over the whole of [$1, $2): $3 is 'month', whole

@@ -113,7 +113,8 @@ report_granularity(NullableDatum granularity, const Period *period)
 		rental_raise(invalid_period, errmsg("by hour a report covers up to 62 days"), errfield("to"));
 }
 
-static void
+/* report_check refuses arguments that are wrong, and tells whose figures are shown. */
+void
 report_check(FunctionCallInfo fcinfo, ReportShape shape, NullableDatum *vendor)
 {
 	Period period = {0, 0};

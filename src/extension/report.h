@@ -17,6 +17,7 @@ typedef struct ReportShape
 } ReportShape;
 
 extern NullableDatum report_vendor(NullableDatum named);
+extern void			 report_check(FunctionCallInfo fcinfo, ReportShape shape, NullableDatum *vendor);
 extern Datum		 report_rows(FunctionCallInfo fcinfo, PreparedPlan *plan, const NullableDatum *args, int nargs);
 
 /* the same between plan_open and its own plan_close, for a plan that writes or sees what was just written */

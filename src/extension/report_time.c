@@ -2,42 +2,91 @@
  * report_time.c
  *	  Reports over time, of vendors: revenue, orders by state, cancellations, seasons.
  */
-#include "facts.h"
-#include "report.h"
+#include "sums.h"
 
-#define LIVE	  "pending + confirmed + active + returned + completed"
-#define ENDED	  "cancelled + rejected + expired"
+#include "amount.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+#define LIVE		   "pending + confirmed + active + returned + completed"
 /* from, to, granularity, vendor */
-#define OVER_TIME ((ReportShape){.has_period = true, .granularity = 2, .vendor = 3, .most = -1})
+#define OVER_TIME	   ((ReportShape){.has_period = true, .granularity = 2, .vendor = 3, .most = -1})
 
-PLAN_ONCE(
-	revenue,
-	VENDOR_FACTS_BY_PERIOD
-	"SELECT start_at, currency, sum(" LIVE
-	")::bigint, " MONEY("billed") ", " MONEY("paid") ", " MONEY("ordered") ", " MONEY(
-		"recognised") ", "
-					  "CASE WHEN $10 THEN vendor_id END AS vendor FROM facts WHERE $9 IS NULL OR currency = $9 GROUP BY 1, 2, 8 "
-					  "HAVING sum(" LIVE
-					  ") <> 0 OR sum(billed) <> 0 OR sum(paid) <> 0 OR sum(ordered) <> 0 OR sum(recognised) <> 0 ORDER BY 1, 2, 8",
-	FACT_PERIOD_TYPES, FACT_PART_TYPES, TEXTOID, BOOLOID);
-PLAN_ONCE(
-	orders,
-	VENDOR_FACTS_BY_PERIOD
-	"SELECT start_at, currency, sum(draft)::bigint, sum(quoted)::bigint, sum(pending)::bigint, sum(confirmed)::bigint, sum(active)::bigint, sum(returned)::bigint, "
-	"sum(completed)::bigint, sum(cancelled)::bigint, sum(rejected)::bigint, sum(expired)::bigint, " MONEY("ordered") ", " MONEY(
-		"lost") " "
-				"FROM facts WHERE $9 IS NULL OR currency = $9 GROUP BY 1, 2 HAVING sum(draft + quoted + " LIVE
-				" + " ENDED ") <> 0 ORDER BY 1, 2",
-	FACT_PERIOD_TYPES, FACT_PART_TYPES, TEXTOID);
-PLAN_ONCE(cancellations,
-		  VENDOR_FACTS_BY_PERIOD
-		  "SELECT start_at, currency, sum(" LIVE " + " ENDED
-		  ")::bigint, sum(cancelled)::bigint, sum(rejected)::bigint, sum(expired)::bigint, "
-		  "round(sum(" ENDED ") / sum(" LIVE " + " ENDED
-		  "), 4), " MONEY("lost") " "
-								  "FROM facts WHERE $9 IS NULL OR currency = $9 GROUP BY 1, 2 HAVING sum(" LIVE
-								  " + " ENDED ") <> 0 ORDER BY 1, 2",
-		  FACT_PERIOD_TYPES, FACT_PART_TYPES, TEXTOID);
+#define LIVE_MEASURES  SUM_pending, SUM_confirmed, SUM_active, SUM_returned, SUM_completed
+#define ENDED_MEASURES SUM_cancelled, SUM_rejected, SUM_expired
+#define NLIVE		   5
+#define NENDED		   3
+
+static int64
+count_of(const Datum *measures, int n)
+{
+	int64 count = 0;
+
+	while (n-- > 0)
+		count += DatumGetInt64(measures[n]);
+	return count;
+}
+
+static bool
+revenue_row(const FactSum *sum, Datum *values)
+{
+	int64 live = count_of(sum->measures, NLIVE);
+	Datum zero = (Datum) 0;
+	bool  is_something = live != 0;
+	int	  i;
+
+	values[0] = TimestampTzGetDatum(sum->start_at);
+	values[1] = sum->currency;
+	values[2] = Int64GetDatum(live);
+	for (i = 0; i < 4; i++)
+		values[3 + i] = sum->measures[NLIVE + i];
+	values[7] = UUIDPGetDatum(&sum->vendor_id);
+	if (!is_something)
+		zero = amount_zero();
+	for (i = 0; i < 4 && !is_something; i++)
+		is_something = !amount_equal(sum->measures[NLIVE + i], zero);
+	return is_something;
+}
+
+static const SumMeasure revenue_measures[] = {LIVE_MEASURES, SUM_billed, SUM_paid, SUM_ordered, SUM_recognised};
+static const SumReport	revenue = {revenue_measures, lengthof(revenue_measures), true, revenue_row};
+
+static bool
+orders_row(const FactSum *sum, Datum *values)
+{
+	values[0] = TimestampTzGetDatum(sum->start_at);
+	values[1] = sum->currency;
+	memcpy(&values[2], sum->measures, 12 * sizeof(Datum));
+	return count_of(sum->measures, 2 + NLIVE + NENDED) != 0;
+}
+
+static const SumMeasure orders_measures[] = {SUM_draft,		 SUM_quoted,  LIVE_MEASURES,
+											 ENDED_MEASURES, SUM_ordered, SUM_lost};
+static const SumReport	orders = {orders_measures, lengthof(orders_measures), false, orders_row};
+
+static bool
+cancellations_row(const FactSum *sum, Datum *values)
+{
+	int64 placed = count_of(sum->measures, NLIVE + NENDED);
+	int64 ended = count_of(&sum->measures[NLIVE], NENDED);
+
+	if (placed == 0)
+		return false;
+	values[0] = TimestampTzGetDatum(sum->start_at);
+	values[1] = sum->currency;
+	values[2] = Int64GetDatum(placed);
+	memcpy(&values[3], &sum->measures[NLIVE], NENDED * sizeof(Datum));
+	values[6] = DirectFunctionCall2(numeric_round,
+									amount_divide(DirectFunctionCall1(int8_numeric, Int64GetDatum(ended)), placed),
+									Int32GetDatum(4));
+	values[7] = sum->measures[NLIVE + NENDED];
+	return true;
+}
+
+static const SumMeasure cancellations_measures[] = {LIVE_MEASURES, ENDED_MEASURES, SUM_lost};
+static const SumReport	cancellations = {cancellations_measures, lengthof(cancellations_measures), false,
+										 cancellations_row};
+
 PLAN_ONCE(
 	seasonality,
 	VENDOR_FACTS_BY_PERIOD
@@ -55,7 +104,7 @@ PG_FUNCTION_INFO_V1(report_revenue);
 Datum
 report_revenue(PG_FUNCTION_ARGS)
 {
-	return report_vendor_facts(fcinfo, &revenue, OVER_TIME);
+	return sums_answer(fcinfo, &revenue, OVER_TIME, FCARG(4), !PG_ARGISNULL(5) && PG_GETARG_BOOL(5));
 }
 
 /* report_orders("from", "to", granularity, vendor_id, currency) */
@@ -63,7 +112,7 @@ PG_FUNCTION_INFO_V1(report_orders);
 Datum
 report_orders(PG_FUNCTION_ARGS)
 {
-	return report_vendor_facts(fcinfo, &orders, OVER_TIME);
+	return sums_answer(fcinfo, &orders, OVER_TIME, FCARG(4), false);
 }
 
 /* report_cancellations("from", "to", granularity, vendor_id, currency) */
@@ -71,7 +120,7 @@ PG_FUNCTION_INFO_V1(report_cancellations);
 Datum
 report_cancellations(PG_FUNCTION_ARGS)
 {
-	return report_vendor_facts(fcinfo, &cancellations, OVER_TIME);
+	return sums_answer(fcinfo, &cancellations, OVER_TIME, FCARG(4), false);
 }
 
 /* report_seasonality("from", "to", vendor_id, currency) */

@@ -97,7 +97,7 @@ bench_ratio() {
 	awk -v text="$1" -v a="$(bench_median "$2")" -v b="$(bench_median "$3")" -v an="$2" -v bn="$3" \
 		-v n="$(bench_count "$2")" -v unit="${4-}" 'BEGIN {
 			if (b == 0) { print text ": nothing to compare with"; exit 1 }
-			printf "%-48s %8.2f   (%s %.1f %s, %s %.1f %s, median of %d)\n", text, a / b, an, a, unit, bn, b, unit, n }'
+			printf "%-48s %8.3f   (%s %.1f %s, %s %.1f %s, median of %d)\n", text, a / b, an, a, unit, bn, b, unit, n }'
 }
 
 # bench_value TEXT NAME [UNIT]: one median.

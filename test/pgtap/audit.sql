@@ -7,7 +7,7 @@ SELECT set_eq($$
 	SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'rental'::regnamespace AND c.relkind = 'r'
 		AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'audit_record') $$,
 	-- derived, written by rule, or only the carrier of a request; what is new belongs here or into 86_audit.sql
-	ARRAY['activity', 'lost_demand', 'api_key_usage', 'audit', 'report_catalog', 'facts_delta', 'facts_daily', 'facts_monthly', 'facts_products', 'ledger_accounts', 'ledger_entries', 'invoice_taxes', 'payment_events', 'gateway_requests', 'payout_postings', 'cart_items', 'carts', 'coupon_uses', 'billing_cycles', 'order_returns', 'order_contracts', 'order_history', 'order_quotes', 'order_terms', 'idempotency_keys', 'login_attempts', 'notifications', 'number_series', 'order_events', 'refresh_tokens',
+	ARRAY['activity', 'lost_demand', 'api_key_usage', 'audit', 'report_catalog', 'facts_delta', 'facts_daily', 'facts_monthly', 'facts_products', 'facts_zones', 'facts_open', 'ledger_accounts', 'ledger_entries', 'invoice_taxes', 'payment_events', 'gateway_requests', 'payout_postings', 'cart_items', 'carts', 'coupon_uses', 'billing_cycles', 'order_returns', 'order_contracts', 'order_history', 'order_quotes', 'order_terms', 'idempotency_keys', 'login_attempts', 'notifications', 'number_series', 'order_events', 'refresh_tokens',
 		'reservations', 'revocations', 'stream_events', 'tokens',
 		'timelines', 'unit_assignments'],
 	'every table is audited, or is known not to be');

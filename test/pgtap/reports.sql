@@ -173,7 +173,7 @@ SELECT is_empty('SELECT pg_temp.differences()', 'as reports do');
 UPDATE rental.facts_daily SET billed = billed + 1 WHERE (vendor_id, day) = (SELECT vendor_id, day FROM rental.facts_daily ORDER BY 1, 2 LIMIT 1);
 DELETE FROM rental.facts_products WHERE product_id = (SELECT product_id FROM rental.facts_products ORDER BY 1 LIMIT 1);
 INSERT INTO rental.facts_delta SELECT * FROM rental.facts_books ORDER BY at LIMIT 1;
-SELECT results_eq('SELECT DISTINCT facts FROM rental.report_verify() ORDER BY 1', ARRAY['facts_daily', 'facts_monthly', 'facts_products'], 'facts that are wrong are found');
+SELECT results_eq('SELECT DISTINCT facts FROM rental.report_verify() ORDER BY 1', ARRAY['facts_daily', 'facts_monthly', 'facts_products', 'facts_zones'], 'facts that are wrong are found');
 SELECT results_eq($$ SELECT difference ->> 'billed' FROM rental.report_verify() WHERE facts = 'facts_daily' AND difference ? 'billed' $$, ARRAY['-1'], 'by how much');
 SELECT cmp_ok(rental.report_rebuild(), '>', 0::bigint, 'report_rebuild() mends them');
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'for good');
@@ -182,6 +182,72 @@ SELECT is_empty('SELECT pg_temp.differences()', 'and reports equal plain SQL');
 DELETE FROM rental.facts_daily; DELETE FROM rental.facts_monthly; DELETE FROM rental.facts_products;
 SELECT cmp_ok(rental.report_rebuild(), '>', 0::bigint, 'it makes them from nothing, too');
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'as they were');
+
+-- the dashboard of all vendors, which is folded in its own way, is the sum of the vendors' own
+SELECT set_config('rental.clock', (SELECT (percentile_disc(0.5) WITHIN GROUP (ORDER BY at) - interval '1 minute')::text FROM rental.facts_open WHERE task = 'return'), false) \g (tuples_only=on format=unaligned) /dev/null
+CREATE FUNCTION pg_temp.platform_off() RETURNS TABLE (what text, key text, platform text, vendors text) LANGUAGE sql AS $$
+	WITH p AS MATERIALIZED (SELECT (rental.dashboard_get()).*), v AS MATERIALIZED (SELECT (rental.dashboard_get(id)).* FROM rental.vendors)
+	SELECT 'trend', COALESCE(a.key, b.key), a.told, b.told FROM (SELECT t.period || ' ' || t.currency AS key, jsonb_agg(to_jsonb(t) ORDER BY t.period)::text AS told FROM p, unnest(p.trends) t GROUP BY 1) a
+	FULL JOIN (SELECT t.period || ' ' || t.currency AS key, jsonb_build_array(to_jsonb(ROW(t.period, t.days, t.currency, sum(t.orders), sum(t.orders_before), sum(t.ordered), sum(t.ordered_before), sum(t.billed), sum(t.billed_before),
+		sum(t.paid), sum(t.paid_before), sum(t.recognised), sum(t.recognised_before))::rental.dashboard_trend))::text AS told FROM v, unnest(v.trends) t GROUP BY t.period, t.days, t.currency) b USING (key)
+	WHERE a.told IS DISTINCT FROM b.told
+	UNION ALL
+	SELECT 'queue', q.queue, q.count || ' ' || q.first_at, b.told FROM p, unnest(p.queues) q
+	LEFT JOIN (SELECT q.queue, sum(q.count) || ' ' || min(q.first_at) AS told FROM v, unnest(v.queues) q GROUP BY 1) b USING (queue)
+	WHERE q.count || ' ' || q.first_at IS DISTINCT FROM b.told
+	UNION ALL
+	SELECT 'first', q.queue, x::text, NULL FROM p, unnest(p.queues) q, unnest(q.ids) x WHERE NOT EXISTS (SELECT FROM v, unnest(v.queues) w WHERE w.queue = q.queue AND x = ANY (w.ids))
+$$;
+SELECT is((SELECT count(*) FROM rental.facts_delta), 0::bigint, 'where all is folded');
+SELECT is_empty('SELECT * FROM pg_temp.platform_off()', 'the dashboard of all vendors is the sum of theirs');
+SELECT cmp_ok(min(q.count), '>', 0::bigint, q.queue || ' is not empty') FROM rental.dashboard_get() d, unnest(d.queues) q WHERE q.queue IN ('dispatch', 'return', 'overdue', 'invoices_overdue') GROUP BY q.queue ORDER BY q.queue;
+SET session_replication_role = replica;
+CREATE TEMPORARY TABLE turned AS SELECT o.id, o.status, row_number() OVER (ORDER BY o.id) AS n FROM rental.orders o JOIN rental.facts_open t ON t.order_id = o.id WHERE t.is_first AND t.at < rental.now() + interval '2 days' GROUP BY o.id, o.status;
+UPDATE rental.order_items i SET dispatched = quantity FROM turned t WHERE i.order_id = t.id AND t.n % 3 = 0;
+UPDATE rental.order_items i SET returned = dispatched FROM turned t WHERE i.order_id = t.id AND t.n % 5 = 0;
+SELECT is_empty($$ SELECT kind FROM rental.facts_delta WHERE kind <> 'moved' $$, 'pieces that move count for nothing');
+SELECT is_empty('SELECT * FROM pg_temp.platform_off()', 'it is after pieces moved');
+SELECT isnt_empty('SELECT * FROM rental.facts_open f WHERE NOT EXISTS (SELECT FROM rental.facts_tasks t WHERE t.order_id = f.order_id AND t.task = f.task)', 'which is not folded yet');
+UPDATE rental.orders o SET status = 'active' FROM turned t WHERE o.id = t.id AND t.n % 3 = 0;
+UPDATE rental.orders o SET status = 'cancelled' FROM turned t WHERE o.id = t.id AND t.n % 7 = 0;
+UPDATE rental.order_items i SET start_at = start_at - interval '1 day', end_at = end_at + interval '1 day' FROM turned t WHERE i.order_id = t.id AND t.n % 4 = 0;
+DELETE FROM rental.order_items i USING turned t WHERE i.order_id = t.id AND t.n % 11 = 0 AND i.id = (SELECT x.id FROM rental.order_items x WHERE x.order_id = t.id ORDER BY x.id LIMIT 1)
+	AND NOT EXISTS (SELECT FROM rental.reservations r WHERE r.order_item_id = i.id);
+SET session_replication_role = origin;
+SELECT is_empty('SELECT * FROM pg_temp.platform_off()', 'and after orders and lines changed');
+SELECT is_empty('SELECT * FROM rental.report_verify()', 'the facts agree');
+SELECT cmp_ok(rental.report_fold(20), '>', 0::bigint, 'some of it is folded');
+SELECT is_empty('SELECT * FROM rental.report_verify()', 'the facts agree');
+SELECT is_empty('SELECT * FROM pg_temp.platform_off()', 'it is the sum');
+SELECT cmp_ok(rental.report_fold(), '>', 0::bigint, 'all is folded');
+SELECT is_empty('SELECT * FROM rental.report_verify()', 'the facts agree');
+SELECT is_empty('SELECT * FROM pg_temp.platform_off()', 'it still is the sum');
+SELECT set_eq('SELECT * FROM rental.facts_open', 'SELECT * FROM rental.facts_tasks', 'and has the tasks of the books');
+UPDATE rental.vendors SET time_zone = 'Pacific/Auckland' WHERE id = pg_temp.id('0003', 2);
+SELECT is_empty('SELECT * FROM rental.report_verify()', 'after a vendor moved the facts agree');
+SELECT is_empty($$ SELECT * FROM rental.facts_zones WHERE time_zone NOT IN (SELECT v.time_zone FROM rental.vendors v) $$, 'none is left where it was alone');
+SELECT is_empty('SELECT * FROM pg_temp.platform_off()', 'and it is the sum');
+SELECT is(rental.report_rebuild(pg_temp.id('0003', 2)), 0::bigint, 'there is nothing to mend');
+SET session_replication_role = replica;
+INSERT INTO rental.vendors (id, name, slug, time_zone) VALUES ('00000000-0000-7000-8000-00000000dead', 'Gone', 'gone', 'Indian/Maldives');
+INSERT INTO rental.orders (id, vendor_id, number, customer_id, status, currency, subtotal, total) SELECT '00000000-0000-7000-8000-00000000deae', '00000000-0000-7000-8000-00000000dead', 'ORD-1', id, 'confirmed', 'EUR', 5, 5 FROM rental.users LIMIT 1;
+SELECT is(rental.report_fold(), 1::bigint, 'what a vendor did is folded');
+DELETE FROM rental.orders WHERE id = '00000000-0000-7000-8000-00000000deae';
+DELETE FROM rental.vendors WHERE id = '00000000-0000-7000-8000-00000000dead';
+SET session_replication_role = origin;
+SELECT is_empty($$ SELECT day FROM rental.facts_daily WHERE vendor_id = '00000000-0000-7000-8000-00000000dead' UNION ALL SELECT day FROM rental.facts_zones WHERE time_zone = 'Indian/Maldives' $$, 'and gone when it is deleted');
+SELECT is_empty('SELECT * FROM rental.report_verify()', 'and the facts agree');
+UPDATE rental.facts_zones SET paid = paid + 2 WHERE (time_zone, day, currency) = (SELECT time_zone, day, currency FROM rental.facts_zones ORDER BY 1, 2, 3 LIMIT 1);
+DELETE FROM rental.facts_open WHERE (order_id, task, at) = (SELECT order_id, task, at FROM rental.facts_open WHERE is_first ORDER BY 1, 2, 3 LIMIT 1);
+INSERT INTO rental.facts_open SELECT o.vendor_id, o.id, 'return', '2020-01-01Z', true FROM rental.orders o WHERE o.status = 'completed' ORDER BY o.id LIMIT 1;
+SELECT results_eq($$ SELECT facts, difference ->> 'paid', difference ->> 'rows' FROM rental.report_verify() ORDER BY 1, 3 $$,
+	$$ VALUES ('facts_open', NULL, '-1'), ('facts_open', NULL, '1'), ('facts_zones', '-2', NULL) $$, 'what is wrong of it is found');
+SELECT is(rental.report_rebuild(), 3::bigint, 'and mended');
+SELECT is_empty('SELECT * FROM rental.report_verify()', 'for good');
+DELETE FROM rental.facts_zones; DELETE FROM rental.facts_open;
+SELECT cmp_ok(rental.report_rebuild(), '>', 0::bigint, 'or made from nothing');
+SELECT is_empty('SELECT * FROM rental.report_verify()', 'as it was');
+SELECT is_empty('SELECT * FROM pg_temp.platform_off()', 'and is the sum');
 
 SELECT * FROM finish();
 ROLLBACK;
