@@ -85,9 +85,11 @@ PLAN_ONCE(dashboard_of_all,
 	"live AS MATERIALIZED (SELECT * FROM rental.facts_tasks x WHERE x.order_id = ANY (ARRAY(SELECT order_id FROM named))), "
 	TREND_DAYS("z", "f.time_zone = z.time_zone", "SELECT time_zone, day, currency, " TREND_COLUMNS " FROM rental.facts_zones WHERE " DAYS_NEAR
 		" UNION ALL " TREND_DELTAS("time_zone", ""), "c")
+	", to_dispatch AS MATERIALIZED (" TASKS_TODAY("'dispatch'", "'-infinity'::timestamptz") "), "
+	"to_return AS MATERIALIZED (SELECT r.id, min(r.at) AS at FROM (" TASKS_TODAY("'return'", "rental.now()") ") r GROUP BY 1) "
 	DASHBOARD(QUEUE("confirm", "SELECT o.id, o.created_at AS at FROM rental.orders o WHERE " TO_CONFIRM) ", "
-		QUEUE("dispatch", TASKS_TODAY("'dispatch'", "'-infinity'::timestamptz")) ", "
-		QUEUE("return", "SELECT r.id, min(r.at) AS at FROM (" TASKS_TODAY("'return'", "rental.now()") ") r GROUP BY 1") ", "
+		QUEUE("dispatch", "SELECT * FROM to_dispatch") ", "
+		QUEUE("return", "SELECT * FROM to_return") ", "
 		QUEUE("overdue", TASKS("'return'", "'-infinity'::timestamptz", "rental.now()", " AND x.is_first")) ", "
 		QUEUE("invoices_overdue", "SELECT n.id, n.due_at AS at FROM rental.invoices n WHERE " TO_COLLECT) ", "
 		QUEUE("shortages", "SELECT s.order_id AS id, min(s.start_at) AS at FROM rental.shortages s WHERE s.order_id IS NOT NULL GROUP BY 1")),
