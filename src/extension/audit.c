@@ -18,7 +18,6 @@
 #include "commands/extension.h"
 #include "commands/trigger.h"
 #include "errors.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "period.h"
 #include "plan.h"
@@ -29,8 +28,6 @@
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/json.h"
-#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -177,22 +174,12 @@ is_left_out(const Trigger *trigger, const char *column)
 }
 
 static void
-write_member(StringInfo out, Form_pg_attribute attribute, Datum value, bool isnull)
+add_member(JsonbParseState **object, Form_pg_attribute attribute, Datum value, bool isnull)
 {
-	appendStringInfoChar(out, out->len == 0 ? '{' : ',');
-	json_write_text(out, NameStr(attribute->attname), strlen(NameStr(attribute->attname)));
-	appendStringInfoChar(out, ':');
 	if (is_secret(attribute) && !isnull)
-		appendStringInfoString(out, "\"hidden\"");
+		jsonb_add(object, NameStr(attribute->attname), PointerGetDatum(cstring_to_text("hidden")), false, TEXTOID);
 	else
-		json_write(out, value, isnull, attribute->atttypid);
-}
-
-static Datum
-finish_object(StringInfo out)
-{
-	appendStringInfoChar(out, '}');
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(out->data));
+		jsonb_add(object, NameStr(attribute->attname), value, isnull, attribute->atttypid);
 }
 
 static bool
@@ -219,17 +206,15 @@ record_nothing(NullableDatum *record)
 static bool
 record_values(const TriggerData *data, HeapTuple was, HeapTuple is, NullableDatum *record)
 {
-	TupleDesc	   desc = RelationGetDescr(data->tg_relation);
-	Datum		  *old_values = palloc(desc->natts * sizeof(Datum));
-	Datum		  *new_values = palloc(desc->natts * sizeof(Datum));
-	bool		  *old_nulls = palloc(desc->natts * sizeof(bool));
-	bool		  *new_nulls = palloc(desc->natts * sizeof(bool));
-	StringInfoData old_json;
-	StringInfoData new_json;
-	int			   i;
+	TupleDesc		 desc = RelationGetDescr(data->tg_relation);
+	Datum			*old_values = palloc(desc->natts * sizeof(Datum));
+	Datum			*new_values = palloc(desc->natts * sizeof(Datum));
+	bool			*old_nulls = palloc(desc->natts * sizeof(bool));
+	bool			*new_nulls = palloc(desc->natts * sizeof(bool));
+	JsonbParseState *old_object = NULL;
+	JsonbParseState *new_object = NULL;
+	int				 i;
 
-	initStringInfo(&old_json);
-	initStringInfo(&new_json);
 	if (was != NULL)
 		heap_deform_tuple(was, desc, old_values, old_nulls);
 	if (is != NULL)
@@ -244,16 +229,16 @@ record_values(const TriggerData *data, HeapTuple was, HeapTuple is, NullableDatu
 			same_value(attribute, old_values[i], old_nulls[i], new_values[i], new_nulls[i]))
 			continue;
 		if (was != NULL)
-			write_member(&old_json, attribute, old_values[i], old_nulls[i]);
+			add_member(&old_object, attribute, old_values[i], old_nulls[i]);
 		if (is != NULL)
-			write_member(&new_json, attribute, new_values[i], new_nulls[i]);
+			add_member(&new_object, attribute, new_values[i], new_nulls[i]);
 	}
-	if (old_json.len == 0 && new_json.len == 0)
+	if (old_object == NULL && new_object == NULL)
 		return false;
-	if (old_json.len > 0)
-		record[AUDIT_OLD] = VALUE(finish_object(&old_json));
-	if (new_json.len > 0)
-		record[AUDIT_NEW] = VALUE(finish_object(&new_json));
+	if (old_object != NULL)
+		record[AUDIT_OLD] = VALUE(jsonb_finish(&old_object));
+	if (new_object != NULL)
+		record[AUDIT_NEW] = VALUE(jsonb_finish(&new_object));
 	return true;
 }
 
@@ -298,18 +283,17 @@ record_key(const TriggerData *data, HeapTuple row, NullableDatum *record)
 	}
 	if (!is_told)
 	{
-		StringInfoData json;
+		JsonbParseState *object = NULL;
 
-		initStringInfo(&json);
 		for (i = -1; (i = bms_next_member(key, i)) >= 0;)
 		{
 			AttrNumber number = i + FirstLowInvalidHeapAttributeNumber;
 			bool	   isnull;
 			Datum	   value = heap_getattr(row, number, desc, &isnull);
 
-			write_member(&json, TupleDescAttr(desc, number - 1), value, isnull);
+			add_member(&object, TupleDescAttr(desc, number - 1), value, isnull);
 		}
-		record[AUDIT_KEY] = VALUE(finish_object(&json));
+		record[AUDIT_KEY] = VALUE(jsonb_finish(&object));
 	}
 	bms_free(key);
 }

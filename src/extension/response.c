@@ -238,6 +238,90 @@ json_write(StringInfo out, Datum value, bool isnull, Oid type)
 	}
 }
 
+static JsonbValue
+jsonb_text(const char *text, int len)
+{
+	JsonbValue value = {.type = jbvString};
+
+	value.val.string.val = unconstify(char *, text);
+	value.val.string.len = len;
+	return value;
+}
+
+static JsonbValue
+jsonb_integer(int64 number)
+{
+	JsonbValue value = {.type = jbvNumeric};
+
+	value.val.numeric = int64_to_numeric(number);
+	return value;
+}
+
+/* jsonb_of is a value as json_write writes it, to be a part of a jsonb. */
+static JsonbValue
+jsonb_of(Datum value, Oid type)
+{
+	JsonbValue	   result;
+	StringInfoData json;
+	char		  *written;
+
+	switch (type)
+	{
+		case TEXTOID:
+		case VARCHAROID:
+		{
+			text *string = DatumGetTextPP(value);
+
+			return jsonb_text(VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+		}
+		case UUIDOID:
+			return jsonb_text(uuid_text(DatumGetUUIDP(value)), 2 * UUID_LEN + 4);
+		case NUMERICOID:
+			written = DatumGetCString(DirectFunctionCall1(numeric_out, value));
+			return jsonb_text(written, strlen(written));
+		case TIMESTAMPTZOID:
+			if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(value)))
+				return (JsonbValue){.type = jbvNull};
+			written = period_time_text(DatumGetTimestampTz(value));
+			return jsonb_text(written, strlen(written));
+		case BOOLOID:
+			result = (JsonbValue){.type = jbvBool};
+			result.val.boolean = DatumGetBool(value);
+			return result;
+		case INT2OID:
+			return jsonb_integer(DatumGetInt16(value));
+		case INT4OID:
+			return jsonb_integer(DatumGetInt32(value));
+		case INT8OID:
+			return jsonb_integer(DatumGetInt64(value));
+		default:
+			initStringInfo(&json);
+			json_write(&json, value, false, type);
+			JsonbToJsonbValue(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data))), &result);
+			return result;
+	}
+}
+
+/* jsonb_add adds a member to an object that is being made, begun with the first one; its value is as json_write writes it. */
+void
+jsonb_add(JsonbParseState **object, const char *name, Datum value, bool isnull, Oid type)
+{
+	JsonbValue member = jsonb_text(name, strlen(name));
+	JsonbValue content = isnull ? (JsonbValue){.type = jbvNull} : jsonb_of(value, type);
+
+	if (*object == NULL)
+		pushJsonbValue(object, WJB_BEGIN_OBJECT, NULL);
+	pushJsonbValue(object, WJB_KEY, &member);
+	pushJsonbValue(object, WJB_VALUE, &content);
+}
+
+/* jsonb_finish is the object. */
+Datum
+jsonb_finish(JsonbParseState **object)
+{
+	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(object, WJB_END_OBJECT, NULL)));
+}
+
 /*
  * response(anyelement) -> text: the body of an answer
  */
