@@ -113,6 +113,9 @@
 #define FACT_PERIOD_TYPES	 TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID
 #define FACT_PART_TYPES		 BOOLOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID
 
+/* Which deltas can have any of its whole days, as a condition on x */
+#define OF_PERIOD " AND ($4 IS NULL OR x.vendor_id = $4) AND x.at < $2 AND COALESCE(x.until, x.at) >= $1"
+
 /* The parts of days: events and spans of the books in [a, b) of piece p */
 #define PIECES                                                                                                           \
 	"pieces AS MATERIALIZED (SELECT z.time_zone, z.early, date_trunc($3, z.a, z.time_zone) AS start_at, z.a, z.b FROM (" \
@@ -148,7 +151,7 @@
 												  "day",                                                                                                                                                                                           \
 												  KINDS_BY_VENDOR(                                                                                                                                                                                 \
 													  DELTAS, "day",                                                                                                                                                                               \
-													  " AND ($4 IS NULL OR x.vendor_id = $4)")) "), folded AS ("                                                                                                                                   \
+													  OF_PERIOD)) "), folded AS ("                                                                                                                                                                 \
 																								"SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_monthly f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"          \
 																								" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.m1 WHERE $6" \
 																								" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.m2 AND f.day < v.d2 WHERE $6" \
@@ -180,7 +183,7 @@
 #define PRODUCT_FACTS_OF_PERIOD                                                                                                                                                    \
 	"WITH zones AS MATERIALIZED (" PRODUCT_ZONES "), "                                                                                                                             \
 	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                                    \
-	", unfolded AS MATERIALIZED (" PRODUCT_PIVOT("day", KINDS_BY_PRODUCT(DELTAS, " AND ($4 IS NULL OR x.vendor_id = $4)")) "), books AS MATERIALIZED (SELECT * FROM (" PART_KINDS( \
+	", unfolded AS MATERIALIZED (" PRODUCT_PIVOT("day", KINDS_BY_PRODUCT(DELTAS, OF_PERIOD)) "), books AS MATERIALIZED (SELECT * FROM (" PART_KINDS(                               \
 		"x.product_id, x.location_id, ", "$7",                                                                                                                                     \
 		"$8") ") q WHERE kind IN ('booked', 'rented')), "                                                                                                                          \
 			  "facts AS (SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                                          \

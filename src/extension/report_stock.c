@@ -28,7 +28,7 @@
 	"ELSE (SELECT name FROM rental.vendors WHERE id = g.id) END"
 #define PRODUCT_ARGS UUIDOID, UUIDOID, UUIDOID
 
-PLAN_ONCE(
+PLAN_ANEW(
 	ranking,
 	PRODUCT_FACTS_OF_PERIOD
 	", " CHOSEN_PRODUCTS
@@ -54,7 +54,7 @@ PLAN_ONCE(
 		"location_id") " AS id, p.currency, COALESCE(sum(u.pieces), 0) AS pieces, COALESCE(sum(u.seconds), 0) AS rented, COALESCE(sum(x.seconds), 0) AS possible, "           \
 					   "COALESCE(sum(u.recognised), 0) AS recognised, sum(x.seconds * COALESCE(p.purchase_cost, p.replacement_value)) / extract(epoch FROM $2 - $1) AS cost " \
 					   "FROM used u FULL JOIN possible x USING (vendor_id, product_id, location_id) JOIN chosen p ON p.id = COALESCE(u.product_id, x.product_id) AND p.vendor_id = COALESCE(u.vendor_id, x.vendor_id) GROUP BY 1, 2) "
-PLAN_ONCE(
+PLAN_ANEW(
 	utilisation,
 	PRODUCT_FACTS_OF_PERIOD
 	", " CHOSEN_PRODUCTS ", " POSSIBLE USED "SELECT id, " GROUP_NAME
@@ -62,7 +62,7 @@ PLAN_ONCE(
 	"round(recognised, rental.currency_exponent(currency)), round(cost, rental.currency_exponent(currency)), "
 	"round(recognised / NULLIF(cost, 0) * (365 * 86400 / extract(epoch FROM $2 - $1)), 4) FROM g WHERE rented <> 0 OR possible <> 0 OR recognised <> 0 ORDER BY 2, 1",
 	FACT_PERIOD_TYPES, FACT_PART_TYPES, TEXTOID, PRODUCT_ARGS);
-PLAN_ONCE(
+PLAN_ANEW(
 	turn,
 	PRODUCT_FACTS_OF_PERIOD
 	", " CHOSEN_PRODUCTS ", " POSSIBLE USED "SELECT id, " GROUP_NAME
