@@ -124,16 +124,17 @@
 	" UNION ALL SELECT time_zone, true, GREATEST(h, $1), LEAST(h + interval '1 hour', $2) FROM zones, "                  \
 	" generate_series(date_trunc('hour', $1, time_zone), $2, interval '1 hour') h "                                      \
 	" WHERE $3 = 'hour' AND h < $2 AND h + interval '1 hour' > $1) z)"
-#define PART_EVENTS(columns, early, low, high)                                                                       \
-	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, x.n::bigint AS n, x.amount "                     \
-	"FROM rental.facts_events x JOIN vendors_in v ON v.id = x.vendor_id JOIN pieces p ON p.time_zone = v.time_zone " \
-	"AND p.early = " early " AND x.at >= p.a AND x.at < p.b WHERE x.at >= " low " AND x.at < " high
-#define PART_SPANS(columns, early, low, high)                                                                       \
-	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, s.count AS n, s.sum AS amount "                 \
-	"FROM rental.facts_spans x JOIN vendors_in v ON v.id = x.vendor_id JOIN pieces p ON p.time_zone = v.time_zone " \
-	"AND p.early = " early " AND x.at < p.b AND x.until > p.a, "                                                    \
-	"LATERAL rental.facts_share(x.at, x.until, x.n, x.amount, x.currency, p.a, p.b) s "                             \
-	"WHERE x.at < " high " AND x.until > " low
+/* One vendor's are found by it, all vendors' by the time: so the books come first, and then whose they are. */
+#define PART_OF(books, when) "(SELECT * FROM " books " x WHERE ($4 IS NULL OR x.vendor_id = $4) AND " when " OFFSET 0) x "
+#define PART_EVENTS(columns, early, low, high)                                                            \
+	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, x.n::bigint AS n, x.amount FROM "     \
+	PART_OF(BOOKS_EVENTS, "x.at >= " low " AND x.at < " high) "JOIN rental.vendors v ON v.id = x.vendor_id "  \
+	"JOIN pieces p ON p.time_zone = v.time_zone AND p.early = " early " AND x.at >= p.a AND x.at < p.b"
+#define PART_SPANS(columns, early, low, high)                                                              \
+	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, s.count AS n, s.sum AS amount FROM "   \
+	PART_OF(BOOKS_SPANS, "x.at < " high " AND x.until > " low) "JOIN rental.vendors v ON v.id = x.vendor_id "  \
+	"JOIN pieces p ON p.time_zone = v.time_zone AND p.early = " early " AND x.at < p.b AND x.until > p.a, " \
+	"LATERAL rental.facts_share(x.at, x.until, x.n, x.amount, x.currency, p.a, p.b) s"
 #define PART_KINDS(columns, e1, e2)                                                \
 	PART_EVENTS(columns, "true", "$1", e1)                                         \
 	" UNION ALL " PART_SPANS(columns, "true", "$1", e1) " UNION ALL " PART_EVENTS( \
