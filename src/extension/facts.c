@@ -645,9 +645,8 @@ facts_share(PG_FUNCTION_ARGS)
 
 #define PLUS(column)					 #column " = f." #column " + EXCLUDED." #column
 #define NEGATIVE(column)				 "-" #column
-#define SUM(column)						 "sum(" #column ")"
 #define SUM_AS(column)					 "sum(" #column ") AS " #column
-#define SUM_AS_TOLD(column)				 "'" #column "', NULLIF(sum(" #column "), 0)"
+#define TOLD(column)					 "'" #column "', NULLIF(" #column ", 0)"
 #define IS_OFF(column)					 "sum(" #column ") <> 0"
 #define IS_ZERO(column)					 #column " = 0"
 
@@ -656,12 +655,12 @@ facts_share(PG_FUNCTION_ARGS)
 #define ADD_TO(table, key, rows, measures) \
 	"INSERT INTO rental." table " AS f " rows " ON CONFLICT (" key ") DO UPDATE SET " measures(PLUS, ", ")
 /* What rows are more than those of a table */
-#define LESS(table, key, rows, measures)                                                                      \
-	"SELECT " key ", " measures(SUM, ", ") " FROM (" rows " UNION ALL SELECT " key                            \
-										   ", " measures(NEGATIVE, ", ") ""                                   \
-																		 " FROM rental." table " x" OF_VENDOR \
-																		 ") d GROUP BY " key                  \
-																		 " HAVING " measures(IS_OFF, " OR ")
+#define LESS(table, key, rows, measures)                                                                         \
+	"SELECT " key ", " measures(SUM_AS, ", ") " FROM (" rows " UNION ALL SELECT " key                            \
+											  ", " measures(NEGATIVE, ", ") ""                                   \
+																			" FROM rental." table " x" OF_VENDOR \
+																			") d GROUP BY " key                  \
+																			" HAVING " measures(IS_OFF, " OR ")
 
 PLAN(facts_lock, "SELECT pg_catalog.pg_advisory_xact_lock($1)", INT8OID);
 PLAN(facts_try_lock, "SELECT pg_catalog.pg_try_advisory_xact_lock($1)", INT8OID);
@@ -713,22 +712,39 @@ PLAN(drop_monthly, "DELETE FROM rental.facts_monthly x" OF_VENDOR " AND " VENDOR
 PLAN(drop_products, "DELETE FROM rental.facts_products x" OF_VENDOR " AND " PRODUCT_MEASURES(IS_ZERO, " AND "),
 	 UUIDOID);
 
-/* The differences between the books and a table together with the deltas */
-#define OFF(table, key, told, books, deltas, measures)                                                                 \
-	"SELECT '" table "', " told ", jsonb_strip_nulls(jsonb_build_object(" measures(                                    \
-		SUM_AS_TOLD, ", ") ")) FROM (" books " UNION ALL SELECT " key                                                  \
-						   ", " measures(NEGATIVE, ", ") " FROM rental." table " x" OF_VENDOR " UNION ALL SELECT " key \
-														 ", " measures(NEGATIVE,                                       \
-																	   ", ") " FROM (" deltas ") y) d GROUP BY " key   \
-																			 " HAVING " measures(IS_OFF, " OR ")
-#define VENDOR_OFF(table, unit)                                                                                      \
-	OFF(table, VENDOR_KEY, "vendor_id, day, NULL::uuid, NULL::uuid, currency", VENDOR_FACTS(BOOKS, unit, IN_VENDOR), \
-		VENDOR_FACTS(DELTAS, unit, IN_VENDOR), VENDOR_MEASURES)
-PLAN(verify,
-	 VENDOR_OFF("facts_daily", "day") " UNION ALL " VENDOR_OFF("facts_monthly", "month") " UNION ALL " OFF(
-		 "facts_products", PRODUCT_KEY, "vendor_id, day, product_id, location_id, currency",
-		 PRODUCT_FACTS(BOOKS, IN_VENDOR), PRODUCT_FACTS(DELTAS, IN_VENDOR), PRODUCT_MEASURES),
-	 UUIDOID);
+/*
+ * The differences between what should be folded, which is the books less the
+ * deltas, and a table. Most of what is in the books and in the deltas comes to
+ * nothing before it is pivoted.
+ */
+#define DUE_COLUMNS "vendor_id, kind, currency, at, product_id, location_id"
+#define DUE_EVENTS                                                                              \
+	"(SELECT " DUE_COLUMNS ", n, amount FROM rental.facts_events UNION ALL SELECT " DUE_COLUMNS \
+	", -n, -amount FROM rental.facts_delta WHERE until IS NULL)"
+#define DUE_SPANS                                                                                     \
+	"(SELECT " DUE_COLUMNS ", until, n, amount FROM rental.facts_spans UNION ALL SELECT " DUE_COLUMNS \
+	", until, -n, -amount FROM rental.facts_delta WHERE until IS NOT NULL)"
+#define WHERE_ANY " HAVING sum(n) <> 0 OR sum(amount) <> 0"
+#define OFF(table, key, told, due, measures) \
+	"SELECT '" table "', " told              \
+	", jsonb_strip_nulls(jsonb_build_object(" measures(TOLD, ", ") ")) FROM (" LESS(table, key, due, measures) ") y"
+#define VENDOR_OFF(table, due) \
+	OFF(table, VENDOR_KEY, "vendor_id, day, NULL::uuid, NULL::uuid, currency", due, VENDOR_MEASURES)
+PLAN(
+	verify,
+	"WITH books AS MATERIALIZED (" VENDOR_PIVOT("day", KINDS_BY_VENDOR(DUE, "day", IN_VENDOR) WHERE_ANY) ") " VENDOR_OFF(
+		"facts_daily",
+		"SELECT * FROM books") " UNION ALL " VENDOR_OFF("facts_monthly",
+														MONTHS_OF_BOOKS) " UNION ALL " OFF("facts_products",
+																						   PRODUCT_KEY,
+																						   "vendor_id, day, product_id, location_id, currency",
+																						   PRODUCT_PIVOT(
+																							   "day",
+																							   KINDS_BY_PRODUCT(
+																								   DUE, IN_VENDOR)
+																								   WHERE_ANY),
+																						   PRODUCT_MEASURES),
+	UUIDOID);
 
 /* report_fold(most integer) -> how many */
 PG_FUNCTION_INFO_V1(report_fold);

@@ -114,7 +114,7 @@
 #define FACT_PART_TYPES		 BOOLOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID
 
 /* Which deltas can have any of its whole days, as a condition on x */
-#define OF_PERIOD " AND ($4 IS NULL OR x.vendor_id = $4) AND x.at < $2 AND COALESCE(x.until, x.at) >= $1"
+#define OF_PERIOD			 " AND ($4 IS NULL OR x.vendor_id = $4) AND x.at < $2 AND COALESCE(x.until, x.at) >= $1"
 
 /* The parts of days: events and spans of the books in [a, b) of piece p */
 #define PIECES                                                                                                           \
@@ -125,16 +125,22 @@
 	" generate_series(date_trunc('hour', $1, time_zone), $2, interval '1 hour') h "                                      \
 	" WHERE $3 = 'hour' AND h < $2 AND h + interval '1 hour' > $1) z)"
 /* One vendor's are found by it, all vendors' by the time: so the books come first, and then whose they are. */
-#define PART_OF(books, when) "(SELECT * FROM " books " x WHERE ($4 IS NULL OR x.vendor_id = $4) AND " when " OFFSET 0) x "
-#define PART_EVENTS(columns, early, low, high)                                                            \
-	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, x.n::bigint AS n, x.amount FROM "     \
-	PART_OF(BOOKS_EVENTS, "x.at >= " low " AND x.at < " high) "JOIN rental.vendors v ON v.id = x.vendor_id "  \
-	"JOIN pieces p ON p.time_zone = v.time_zone AND p.early = " early " AND x.at >= p.a AND x.at < p.b"
-#define PART_SPANS(columns, early, low, high)                                                              \
-	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, s.count AS n, s.sum AS amount FROM "   \
-	PART_OF(BOOKS_SPANS, "x.at < " high " AND x.until > " low) "JOIN rental.vendors v ON v.id = x.vendor_id "  \
-	"JOIN pieces p ON p.time_zone = v.time_zone AND p.early = " early " AND x.at < p.b AND x.until > p.a, " \
-	"LATERAL rental.facts_share(x.at, x.until, x.n, x.amount, x.currency, p.a, p.b) s"
+#define PART_OF(books, when) \
+	"(SELECT * FROM " books " x WHERE ($4 IS NULL OR x.vendor_id = $4) AND " when " OFFSET 0) x "
+#define PART_EVENTS(columns, early, low, high)                                                                 \
+	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, x.n::bigint AS n, x.amount FROM " PART_OF( \
+		BOOKS_EVENTS,                                                                                          \
+		"x.at >= " low " AND x.at < " high) "JOIN rental.vendors v ON v.id = x.vendor_id "                     \
+											"JOIN pieces p ON p.time_zone = v.time_zone AND p.early = " early  \
+											" AND x.at >= p.a AND x.at < p.b"
+#define PART_SPANS(columns, early, low, high)                                                                     \
+	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, s.count AS n, s.sum AS amount FROM " PART_OF( \
+		BOOKS_SPANS,                                                                                              \
+		"x.at < " high                                                                                            \
+		" AND x.until > " low) "JOIN rental.vendors v ON v.id = x.vendor_id "                                     \
+							   "JOIN pieces p ON p.time_zone = v.time_zone AND p.early = " early                  \
+							   " AND x.at < p.b AND x.until > p.a, "                                              \
+							   "LATERAL rental.facts_share(x.at, x.until, x.n, x.amount, x.currency, p.a, p.b) s"
 #define PART_KINDS(columns, e1, e2)                                                \
 	PART_EVENTS(columns, "true", "$1", e1)                                         \
 	" UNION ALL " PART_SPANS(columns, "true", "$1", e1) " UNION ALL " PART_EVENTS( \
@@ -144,26 +150,26 @@
  * facts: the measures of vendors by period, vendor and currency; $5 to $8 are
  * FACT_PARTS. What has none of a part costs nothing for it.
  */
-#define VENDOR_FACTS_BY_PERIOD                                                                                                                                                                                                                     \
-	"WITH zones AS MATERIALIZED (" FACT_ZONES(                                                                                                                                                                                                     \
-		"$3 IN ('month', 'quarter', 'year')") "), "                                                                                                                                                                                                \
-											  "vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                                                          \
-											  ", unfolded AS MATERIALIZED (" VENDOR_PIVOT(                                                                                                                                                         \
-												  "day",                                                                                                                                                                                           \
-												  KINDS_BY_VENDOR(                                                                                                                                                                                 \
-													  DELTAS, "day",                                                                                                                                                                               \
-													  OF_PERIOD)) "), folded AS ("                                                                                                                                                                 \
-																								"SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_monthly f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"          \
-																								" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.m1 WHERE $6" \
-																								" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.m2 AND f.day < v.d2 WHERE $6" \
-																								" UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.d2 WHERE $5 OR $6), "  \
-																								"facts AS (SELECT f.vendor_id, date_trunc($3, f.day::timestamp) AT TIME ZONE f.time_zone AS start_at, f.currency, " VENDOR_MEASURES(               \
-																									COLUMN_F,                                                                                                                                      \
-																									", ") " FROM folded f UNION ALL " VENDOR_PIVOT("start_at",                                                                                     \
-																																				   PART_KINDS(                                                                                     \
-																																					   "",                                                                                         \
-																																					   "$7",                                                                                       \
-																																					   "$8")) ") "
+#define VENDOR_FACTS_BY_PERIOD                                                                                                                                                                                       \
+	"WITH zones AS MATERIALIZED (" FACT_ZONES(                                                                                                                                                                       \
+		"$3 IN ('month', 'quarter', 'year')") "), "                                                                                                                                                                  \
+											  "vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                            \
+											  ", unfolded AS MATERIALIZED (" VENDOR_PIVOT(                                                                                                                           \
+												  "day",                                                                                                                                                             \
+												  KINDS_BY_VENDOR(                                                                                                                                                   \
+													  DELTAS, "day",                                                                                                                                                 \
+													  OF_PERIOD)) "), folded AS ("                                                                                                                                   \
+																  "SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_monthly f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"          \
+																  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.m1 WHERE $6" \
+																  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.m2 AND f.day < v.d2 WHERE $6" \
+																  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.d2 WHERE $5 OR $6), "  \
+																  "facts AS (SELECT f.vendor_id, date_trunc($3, f.day::timestamp) AT TIME ZONE f.time_zone AS start_at, f.currency, " VENDOR_MEASURES(               \
+																	  COLUMN_F,                                                                                                                                      \
+																	  ", ") " FROM folded f UNION ALL " VENDOR_PIVOT("start_at",                                                                                     \
+																													 PART_KINDS(                                                                                     \
+																														 "",                                                                                         \
+																														 "$7",                                                                                       \
+																														 "$8")) ") "
 
 /*
  * The same of products, over the whole of [$1, $2): $3 is 'month', whole
@@ -181,20 +187,20 @@
 								 "LATERAL (SELECT CASE WHEN " DAY_BEGINS(                                               \
 									 "a.first") " < $1 THEN (a.first + interval '1 month')::date ELSE a.first END AS first, a.last) w"
 #define PRODUCT_PARTS FACT_PARTS_OF(PRODUCT_ZONES)
-#define PRODUCT_FACTS_OF_PERIOD                                                                                                                                                    \
-	"WITH zones AS MATERIALIZED (" PRODUCT_ZONES "), "                                                                                                                             \
-	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                                    \
-	", unfolded AS MATERIALIZED (" PRODUCT_PIVOT("day", KINDS_BY_PRODUCT(DELTAS, OF_PERIOD)) "), books AS MATERIALIZED (SELECT * FROM (" PART_KINDS(                               \
-		"x.product_id, x.location_id, ", "$7",                                                                                                                                     \
-		"$8") ") q WHERE kind IN ('booked', 'rented')), "                                                                                                                          \
-			  "facts AS (SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                                          \
-				  COLUMN_F,                                                                                                                                                        \
-				  ", ") " FROM vendors_in v JOIN rental.facts_products f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"                                        \
-						" UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                               \
-							COLUMN_F,                                                                                                                                              \
-							", ") " FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5 OR $6"                                     \
-								  " UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                     \
-									  COLUMN_F, ", ") " FROM (" PRODUCT_PIVOT("start_at",                                                                                          \
+#define PRODUCT_FACTS_OF_PERIOD                                                                                                                      \
+	"WITH zones AS MATERIALIZED (" PRODUCT_ZONES "), "                                                                                               \
+	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES      \
+	", unfolded AS MATERIALIZED (" PRODUCT_PIVOT("day", KINDS_BY_PRODUCT(DELTAS, OF_PERIOD)) "), books AS MATERIALIZED (SELECT * FROM (" PART_KINDS( \
+		"x.product_id, x.location_id, ", "$7",                                                                                                       \
+		"$8") ") q WHERE kind IN ('booked', 'rented')), "                                                                                            \
+			  "facts AS (SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                            \
+				  COLUMN_F,                                                                                                                          \
+				  ", ") " FROM vendors_in v JOIN rental.facts_products f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"          \
+						" UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                 \
+							COLUMN_F,                                                                                                                \
+							", ") " FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5 OR $6"       \
+								  " UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                       \
+									  COLUMN_F, ", ") " FROM (" PRODUCT_PIVOT("start_at",                                                            \
 																			  "SELECT * FROM books") ") f) "
 
 /* clang-format on */
