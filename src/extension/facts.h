@@ -187,21 +187,22 @@
 								 "LATERAL (SELECT CASE WHEN " DAY_BEGINS(                                               \
 									 "a.first") " < $1 THEN (a.first + interval '1 month')::date ELSE a.first END AS first, a.last) w"
 #define PRODUCT_PARTS FACT_PARTS_OF(PRODUCT_ZONES)
-#define PRODUCT_FACTS_OF_PERIOD                                                                                                                      \
-	"WITH zones AS MATERIALIZED (" PRODUCT_ZONES "), "                                                                                               \
-	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES      \
-	", unfolded AS MATERIALIZED (" PRODUCT_PIVOT("day", KINDS_BY_PRODUCT(DELTAS, OF_PERIOD)) "), books AS MATERIALIZED (SELECT * FROM (" PART_KINDS( \
-		"x.product_id, x.location_id, ", "$7",                                                                                                       \
-		"$8") ") q WHERE kind IN ('booked', 'rented')), "                                                                                            \
-			  "facts AS (SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                            \
-				  COLUMN_F,                                                                                                                          \
-				  ", ") " FROM vendors_in v JOIN rental.facts_products f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"          \
-						" UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                 \
-							COLUMN_F,                                                                                                                \
-							", ") " FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5 OR $6"       \
-								  " UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                       \
-									  COLUMN_F, ", ") " FROM (" PRODUCT_PIVOT("start_at",                                                            \
-																			  "SELECT * FROM books") ") f) "
+#define PRODUCT_FACTS_NOT_FOLDED                                                                                                                    \
+	"SELECT s.vendor_id, s.product_id, s.location_id, s.currency, s.kind, s.n, s.amount FROM (" SPREAD(                                             \
+		DELTAS, "month",                                                                                                                            \
+		OF_PERIOD                                                                                                                                   \
+		" AND x.product_id IS NOT NULL") ") s JOIN vendors_in v ON v.id = s.vendor_id AND s.day >= v.m1 AND s.day < v.m2 WHERE $5 OR $6 UNION ALL " \
+										 "SELECT q.vendor_id, q.product_id, q.location_id, q.currency, q.kind, q.n, q.amount FROM (" PART_KINDS(    \
+											 "x.product_id, x.location_id, ", "$7",                                                                 \
+											 "$8") ") q WHERE q.kind IN ('booked', 'rented')"
+#define PRODUCT_FACTS_OF_PERIOD                                                                                                                 \
+	"WITH zones AS MATERIALIZED (" PRODUCT_ZONES "), "                                                                                          \
+	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES \
+	", facts AS (SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                               \
+		COLUMN_F,                                                                                                                               \
+		", ") " FROM vendors_in v JOIN rental.facts_products f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"               \
+			  " UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                      \
+				  COLUMN_F, ", ") " FROM (" PRODUCT_PIVOT("NULL::date AS day", PRODUCT_FACTS_NOT_FOLDED) ") f) "
 
 /* clang-format on */
 
