@@ -150,25 +150,25 @@
  * facts: the measures of vendors by period, vendor and currency; $5 to $8 are
  * FACT_PARTS. What has none of a part costs nothing for it.
  */
-#define VENDOR_FACTS_BY_PERIOD                                                                                                                                                                                       \
-	"WITH zones AS MATERIALIZED (" FACT_ZONES(                                                                                                                                                                       \
-		"$3 IN ('month', 'quarter', 'year')") "), "                                                                                                                                                                  \
-											  "vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                            \
-											  ", unfolded AS MATERIALIZED (" VENDOR_PIVOT(                                                                                                                           \
-												  "day",                                                                                                                                                             \
-												  KINDS_BY_VENDOR(                                                                                                                                                   \
-													  DELTAS, "day",                                                                                                                                                 \
-													  OF_PERIOD)) "), folded AS ("                                                                                                                                   \
-																  "SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_monthly f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"          \
-																  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.m1 WHERE $6" \
-																  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.m2 AND f.day < v.d2 WHERE $6" \
-																  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.d2 WHERE $5 OR $6), "  \
-																  "facts AS (SELECT f.vendor_id, date_trunc($3, f.day::timestamp) AT TIME ZONE f.time_zone AS start_at, f.currency, " VENDOR_MEASURES(               \
-																	  COLUMN_F,                                                                                                                                      \
-																	  ", ") " FROM folded f UNION ALL " VENDOR_PIVOT("start_at",                                                                                     \
-																													 PART_KINDS(                                                                                     \
-																														 "",                                                                                         \
-																														 "$7",                                                                                       \
+#define VENDOR_FACTS_BY_PERIOD                                                                                                                                                                                                                                    \
+	"WITH zones AS MATERIALIZED (" FACT_ZONES(                                                                                                                                                                                                                    \
+		"$3 IN ('month', 'quarter', 'year')") "), "                                                                                                                                                                                                               \
+											  "vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                                                                         \
+											  ", unfolded AS MATERIALIZED (" VENDOR_PIVOT(                                                                                                                                                                        \
+												  "day",                                                                                                                                                                                                          \
+												  KINDS_BY_VENDOR(                                                                                                                                                                                                \
+													  DELTAS, "day",                                                                                                                                                                                              \
+													  OF_PERIOD)) "), folded AS ("                                                                                                                                                                                \
+																  "SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_monthly f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"                                                       \
+																  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.d1 AND f.day < v.m1 WHERE $6"                                              \
+																  " UNION ALL SELECT v.time_zone, f.* FROM vendors_in v JOIN rental.facts_daily f ON f.vendor_id = v.id AND f.day >= v.m2 AND f.day < v.d2 WHERE $6"                                              \
+																  " UNION ALL SELECT z.time_zone, f.* FROM unfolded f JOIN rental.vendors v ON v.id = f.vendor_id JOIN zones z ON z.time_zone = v.time_zone AND f.day >= z.d1 AND f.day < z.d2 WHERE $5 OR $6), " \
+																  "facts AS (SELECT f.vendor_id, date_trunc($3, f.day::timestamp) AT TIME ZONE f.time_zone AS start_at, f.currency, " VENDOR_MEASURES(                                                            \
+																	  COLUMN_F,                                                                                                                                                                                   \
+																	  ", ") " FROM folded f UNION ALL " VENDOR_PIVOT("start_at",                                                                                                                                  \
+																													 PART_KINDS(                                                                                                                                  \
+																														 "",                                                                                                                                      \
+																														 "$7",                                                                                                                                    \
 																														 "$8")) ") "
 
 /*

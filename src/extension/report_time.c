@@ -10,7 +10,7 @@
 /* from, to, granularity, vendor */
 #define OVER_TIME ((ReportShape){.has_period = true, .granularity = 2, .vendor = 3, .most = -1})
 
-PLAN_ANEW(
+PLAN_ONCE(
 	revenue,
 	VENDOR_FACTS_BY_PERIOD
 	"SELECT start_at, currency, sum(" LIVE
@@ -20,7 +20,7 @@ PLAN_ANEW(
 					  "HAVING sum(" LIVE
 					  ") <> 0 OR sum(billed) <> 0 OR sum(paid) <> 0 OR sum(ordered) <> 0 OR sum(recognised) <> 0 ORDER BY 1, 2, 8",
 	FACT_PERIOD_TYPES, FACT_PART_TYPES, TEXTOID, BOOLOID);
-PLAN_ANEW(
+PLAN_ONCE(
 	orders,
 	VENDOR_FACTS_BY_PERIOD
 	"SELECT start_at, currency, sum(draft)::bigint, sum(quoted)::bigint, sum(pending)::bigint, sum(confirmed)::bigint, sum(active)::bigint, sum(returned)::bigint, "
@@ -29,7 +29,7 @@ PLAN_ANEW(
 				"FROM facts WHERE $9 IS NULL OR currency = $9 GROUP BY 1, 2 HAVING sum(draft + quoted + " LIVE
 				" + " ENDED ") <> 0 ORDER BY 1, 2",
 	FACT_PERIOD_TYPES, FACT_PART_TYPES, TEXTOID);
-PLAN_ANEW(cancellations,
+PLAN_ONCE(cancellations,
 		  VENDOR_FACTS_BY_PERIOD
 		  "SELECT start_at, currency, sum(" LIVE " + " ENDED
 		  ")::bigint, sum(cancelled)::bigint, sum(rejected)::bigint, sum(expired)::bigint, "
