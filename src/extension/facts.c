@@ -670,8 +670,8 @@ facts_share(PG_FUNCTION_ARGS)
 
 #define PLUS(column)					 #column " = f." #column " + EXCLUDED." #column
 #define NEGATIVE(column)				 "-" #column
-#define SUM(column)						 "sum(" #column ")"
 #define SUM_AS(column)					 "sum(" #column ") AS " #column
+#define TOLD(column)					 "'" #column "', NULLIF(" #column ", 0)"
 #define SUM_AS_TOLD(column)				 "'" #column "', NULLIF(sum(" #column "), 0)"
 #define IS_OFF(column)					 "sum(" #column ") <> 0"
 #define IS_ZERO(column)					 #column " = 0"
@@ -682,12 +682,12 @@ facts_share(PG_FUNCTION_ARGS)
 #define ADD_TO(table, key, rows, measures) \
 	"INSERT INTO rental." table " AS f " rows " ON CONFLICT (" key ") DO UPDATE SET " measures(PLUS, ", ")
 /* What rows are more than those of a table */
-#define LESS(table, key, rows, measures)                                                                      \
-	"SELECT " key ", " measures(SUM, ", ") " FROM (" rows " UNION ALL SELECT " key                            \
-										   ", " measures(NEGATIVE, ", ") ""                                   \
-																		 " FROM rental." table " x" OF_VENDOR \
-																		 ") d GROUP BY " key                  \
-																		 " HAVING " measures(IS_OFF, " OR ")
+#define LESS(table, key, rows, measures)                                                                         \
+	"SELECT " key ", " measures(SUM_AS, ", ") " FROM (" rows " UNION ALL SELECT " key                            \
+											  ", " measures(NEGATIVE, ", ") ""                                   \
+																			" FROM rental." table " x" OF_VENDOR \
+																			") d GROUP BY " key                  \
+																			" HAVING " measures(IS_OFF, " OR ")
 
 PLAN(facts_lock, "SELECT pg_catalog.pg_advisory_xact_lock($1)", INT8OID);
 PLAN(facts_try_lock, "SELECT pg_catalog.pg_try_advisory_xact_lock($1)", INT8OID);
@@ -733,7 +733,7 @@ PLAN(rebuild,
 	 UUIDOID);
 /* facts_zones is made of facts_daily: all of it, or the days of a vendor, $1, more or less in a zone */
 PLAN(rebuild_zones,
-	 "WITH z AS (" ADD_TO("facts_zones", ZONE_KEY, "SELECT " ZONE_KEY ", " VENDOR_MEASURES(SUM, ", ") " FROM (" ZONES_OF("rental.facts_daily")
+	 "WITH z AS (" ADD_TO("facts_zones", ZONE_KEY, "SELECT " ZONE_KEY ", " VENDOR_MEASURES(SUM_AS, ", ") " FROM (" ZONES_OF("rental.facts_daily")
 		" UNION ALL SELECT " ZONE_KEY ", " VENDOR_MEASURES(NEGATIVE, ", ") " FROM rental.facts_zones) d GROUP BY " ZONE_KEY " HAVING " VENDOR_MEASURES(IS_OFF, " OR "),
 		VENDOR_MEASURES) " RETURNING 1) SELECT count(*) FROM z", );
 PLAN(leave_zone, ADD_TO("facts_zones", ZONE_KEY, "SELECT $2, day, currency, " VENDOR_MEASURES(NEGATIVE, ", ") " FROM rental.facts_daily WHERE vendor_id = $1", VENDOR_MEASURES), UUIDOID, TEXTOID);
@@ -747,17 +747,24 @@ PLAN(drop_zones, "DELETE FROM rental.facts_zones WHERE " VENDOR_MEASURES(IS_ZERO
 PLAN(drop_products, "DELETE FROM rental.facts_products x" OF_VENDOR " AND " PRODUCT_MEASURES(IS_ZERO, " AND "),
 	 UUIDOID);
 
-/* The differences between the books and a table together with the deltas */
-#define OFF(table, key, told, books, deltas, measures)                                                                 \
-	"SELECT '" table "', " told ", jsonb_strip_nulls(jsonb_build_object(" measures(                                    \
-		SUM_AS_TOLD, ", ") ")) FROM (" books " UNION ALL SELECT " key                                                  \
-						   ", " measures(NEGATIVE, ", ") " FROM rental." table " x" OF_VENDOR " UNION ALL SELECT " key \
-														 ", " measures(NEGATIVE,                                       \
-																	   ", ") " FROM (" deltas ") y) d GROUP BY " key   \
-																			 " HAVING " measures(IS_OFF, " OR ")
-#define VENDOR_OFF(table, unit)                                                                                      \
-	OFF(table, VENDOR_KEY, "vendor_id, day, NULL::uuid, NULL::uuid, currency", VENDOR_FACTS(BOOKS, unit, IN_VENDOR), \
-		VENDOR_FACTS(DELTAS, unit, IN_VENDOR), VENDOR_MEASURES)
+/*
+ * The differences between what should be folded, which is the books less the
+ * deltas, and a table. Most of what is in the books and in the deltas comes to
+ * nothing before it is pivoted.
+ */
+#define DUE_COLUMNS "vendor_id, kind, currency, at, product_id, location_id"
+#define DUE_EVENTS                                                                              \
+	"(SELECT " DUE_COLUMNS ", n, amount FROM rental.facts_events UNION ALL SELECT " DUE_COLUMNS \
+	", -n, -amount FROM rental.facts_delta WHERE until IS NULL AND kind <> 'moved')"
+#define DUE_SPANS                                                                                     \
+	"(SELECT " DUE_COLUMNS ", until, n, amount FROM rental.facts_spans UNION ALL SELECT " DUE_COLUMNS \
+	", until, -n, -amount FROM rental.facts_delta WHERE until IS NOT NULL)"
+#define WHERE_ANY " HAVING sum(n) <> 0 OR sum(amount) <> 0"
+#define OFF(table, key, told, due, measures) \
+	"SELECT '" table "', " told              \
+	", jsonb_strip_nulls(jsonb_build_object(" measures(TOLD, ", ") ")) FROM (" LESS(table, key, due, measures) ") y"
+#define VENDOR_OFF(table, due) \
+	OFF(table, VENDOR_KEY, "vendor_id, day, NULL::uuid, NULL::uuid, currency", due, VENDOR_MEASURES)
 /* zones need only be the sums of days, which are held against the books */
 #define ZONES_OFF                                                                                               \
 	"SELECT 'facts_zones', NULL, day, NULL, NULL, currency, jsonb_strip_nulls(jsonb_build_object('time_zone', " \
@@ -773,12 +780,15 @@ PLAN(drop_products, "DELETE FROM rental.facts_products x" OF_VENDOR " AND " PROD
 	"SELECT *, -1 FROM rental.facts_open) x" OF_VENDOR                                                                \
 	" AND NOT EXISTS (SELECT FROM rental.facts_delta d WHERE d.order_id = x.order_id) "                               \
 	"GROUP BY vendor_id, order_id, task, at, is_first HAVING sum(n) <> 0"
+/* clang-format off */
 PLAN(verify,
-	 VENDOR_OFF("facts_daily", "day") " UNION ALL " VENDOR_OFF("facts_monthly", "month") " UNION ALL " OFF(
-		 "facts_products", PRODUCT_KEY, "vendor_id, day, product_id, location_id, currency",
-		 PRODUCT_FACTS(BOOKS, IN_VENDOR), PRODUCT_FACTS(DELTAS, IN_VENDOR), PRODUCT_MEASURES) " UNION ALL " ZONES_OFF
-																							  " UNION ALL " TASKS_OFF,
+	 "WITH books AS MATERIALIZED (" VENDOR_PIVOT("day", KINDS_BY_VENDOR(DUE, "day", IN_VENDOR) WHERE_ANY) ") "
+	 VENDOR_OFF("facts_daily", "SELECT * FROM books") " UNION ALL " VENDOR_OFF("facts_monthly", MONTHS_OF("books")) " UNION ALL "
+	 OFF("facts_products", PRODUCT_KEY, "vendor_id, day, product_id, location_id, currency",
+		 PRODUCT_PIVOT("day", KINDS_BY_PRODUCT(DUE, IN_VENDOR) WHERE_ANY), PRODUCT_MEASURES)
+	 " UNION ALL " ZONES_OFF " UNION ALL " TASKS_OFF,
 	 UUIDOID);
+/* clang-format on */
 
 /* report_fold(most integer) -> how many */
 PG_FUNCTION_INFO_V1(report_fold);

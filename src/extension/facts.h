@@ -120,6 +120,9 @@
 #define FACT_PERIOD_TYPES	 TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID
 #define FACT_PART_TYPES		 BOOLOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID
 
+/* Which deltas can have any of its whole days, as a condition on x */
+#define OF_PERIOD			 " AND ($4 IS NULL OR x.vendor_id = $4) AND x.at < $2 AND COALESCE(x.until, x.at) >= $1"
+
 /* The parts of days: events and spans of the books in [a, b) of piece p */
 #define PIECES                                                                                                           \
 	"pieces AS MATERIALIZED (SELECT z.time_zone, z.early, date_trunc($3, z.a, z.time_zone) AS start_at, z.a, z.b FROM (" \
@@ -128,19 +131,20 @@
 	" UNION ALL SELECT time_zone, true, GREATEST(h, $1), LEAST(h + interval '1 hour', $2) FROM zones, "                  \
 	" generate_series(date_trunc('hour', $1, time_zone), $2, interval '1 hour') h "                                      \
 	" WHERE $3 = 'hour' AND h < $2 AND h + interval '1 hour' > $1) z)"
-#define PART_EVENTS(columns, early, low, high)                                                                       \
-	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, x.n::bigint AS n, x.amount "                     \
-	"FROM rental.facts_events x JOIN vendors_in v ON v.id = x.vendor_id JOIN pieces p ON p.time_zone = v.time_zone " \
-	"AND p.early = " early " AND x.at >= p.a AND x.at < p.b WHERE x.at >= " low " AND x.at < " high
+/* One vendor's are found by it, all vendors' by the time: so the books come first, and then whose they are. */
+#define PART_OF(books, when) \
+	"(SELECT * FROM " books " x WHERE ($4 IS NULL OR x.vendor_id = $4) AND " when " OFFSET 0) x "
+#define PART_EVENTS(columns, early, low, high) \
+	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, x.n::bigint AS n, x.amount FROM " \
+	PART_OF(BOOKS_EVENTS, "x.at >= " low " AND x.at < " high) "JOIN rental.vendors v ON v.id = x.vendor_id " \
+	"JOIN pieces p ON p.time_zone = v.time_zone AND p.early = " early " AND x.at >= p.a AND x.at < p.b"
 /* what lasts is found by its lines, which are in the order of time, whatever the planner thinks of the two bounds */
-#define PART_SPANS(columns, early, low, high)                                                               \
-	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, s.count AS n, s.sum AS amount "         \
-	"FROM rental.facts_spans x JOIN rental.vendors v ON v.id = x.vendor_id "                                \
-	"JOIN pieces p ON p.time_zone = v.time_zone AND p.early = " early " AND x.at < p.b AND x.until > p.a, " \
-	"LATERAL rental.facts_share(x.at, x.until, x.n, x.amount, x.currency, p.a, p.b) s "                     \
-	"WHERE x.at < " high " AND x.until > " low " AND ($4 IS NULL OR x.vendor_id = $4) "                     \
-	"AND x.order_id = ANY (ARRAY(SELECT i.order_id FROM rental.order_items i "                              \
-	"WHERE i.start_at < " high " AND i.end_at > " low " AND ($4 IS NULL OR i.vendor_id = $4)))"
+#define PART_SPANS(columns, early, low, high) \
+	"SELECT x.vendor_id, p.start_at, " columns "x.currency, x.kind, s.count AS n, s.sum AS amount FROM " \
+	PART_OF(BOOKS_SPANS, "x.at < " high " AND x.until > " low " AND x.order_id = ANY (ARRAY(SELECT i.order_id FROM rental.order_items i " \
+		"WHERE i.start_at < " high " AND i.end_at > " low " AND ($4 IS NULL OR i.vendor_id = $4)))") \
+	"JOIN rental.vendors v ON v.id = x.vendor_id JOIN pieces p ON p.time_zone = v.time_zone AND p.early = " early " AND x.at < p.b AND x.until > p.a, " \
+	"LATERAL rental.facts_share(x.at, x.until, x.n, x.amount, x.currency, p.a, p.b) s"
 #define PART_KINDS(columns, e1, e2)                                                \
 	PART_EVENTS(columns, "true", "$1", e1)                                         \
 	" UNION ALL " PART_SPANS(columns, "true", "$1", e1) " UNION ALL " PART_EVENTS( \
@@ -153,7 +157,7 @@
 /* Kinds, by vendor_id, start_at and currency, of deltas of whole days and of parts of days up to e1 and from e2 on */
 #define FACTS_NOT_FOLDED(e1, e2) \
 	"SELECT s.vendor_id, date_trunc($3, s.day::timestamp) AT TIME ZONE s.time_zone AS start_at, s.currency, s.kind, s.n, s.amount FROM (" \
-	SPREAD(DELTAS, "day", " AND ($4 IS NULL OR x.vendor_id = $4) AND x.at < $2 AND COALESCE(x.until, x.at) >= $1") \
+	SPREAD(DELTAS, "day", OF_PERIOD) \
 	") s JOIN zones z ON z.time_zone = s.time_zone AND s.day >= z.d1 AND s.day < z.d2 UNION ALL " PART_KINDS("", e1, e2)
 
 /*
@@ -184,21 +188,22 @@
 								 "LATERAL (SELECT CASE WHEN " DAY_BEGINS(                                               \
 									 "a.first") " < $1 THEN (a.first + interval '1 month')::date ELSE a.first END AS first, a.last) w"
 #define PRODUCT_PARTS FACT_PARTS_OF(PRODUCT_ZONES)
-#define PRODUCT_FACTS_OF_PERIOD                                                                                                                                                    \
-	"WITH zones AS MATERIALIZED (" PRODUCT_ZONES "), "                                                                                                                             \
-	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES                                    \
-	", unfolded AS MATERIALIZED (" PRODUCT_PIVOT("day", KINDS_BY_PRODUCT(DELTAS, " AND ($4 IS NULL OR x.vendor_id = $4)")) "), books AS MATERIALIZED (SELECT * FROM (" PART_KINDS( \
-		"x.product_id, x.location_id, ", "$7",                                                                                                                                     \
-		"$8") ") q WHERE kind IN ('booked', 'rented')), "                                                                                                                          \
-			  "facts AS (SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                                          \
-				  COLUMN_F,                                                                                                                                                        \
-				  ", ") " FROM vendors_in v JOIN rental.facts_products f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"                                        \
-						" UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                               \
-							COLUMN_F,                                                                                                                                              \
-							", ") " FROM vendors_in v JOIN unfolded f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5 OR $6"                                     \
-								  " UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                                     \
-									  COLUMN_F, ", ") " FROM (" PRODUCT_PIVOT("start_at",                                                                                          \
-																			  "SELECT * FROM books") ") f) "
+#define PRODUCT_FACTS_NOT_FOLDED                                                                                                                    \
+	"SELECT s.vendor_id, s.product_id, s.location_id, s.currency, s.kind, s.n, s.amount FROM (" SPREAD(                                             \
+		DELTAS, "month",                                                                                                                            \
+		OF_PERIOD                                                                                                                                   \
+		" AND x.product_id IS NOT NULL") ") s JOIN vendors_in v ON v.id = s.vendor_id AND s.day >= v.m1 AND s.day < v.m2 WHERE $5 OR $6 UNION ALL " \
+										 "SELECT q.vendor_id, q.product_id, q.location_id, q.currency, q.kind, q.n, q.amount FROM (" PART_KINDS(    \
+											 "x.product_id, x.location_id, ", "$7",                                                                 \
+											 "$8") ") q WHERE q.kind IN ('booked', 'rented')"
+#define PRODUCT_FACTS_OF_PERIOD                                                                                                                 \
+	"WITH zones AS MATERIALIZED (" PRODUCT_ZONES "), "                                                                                          \
+	"vendors_in AS MATERIALIZED (SELECT v.id, z.* FROM rental.vendors v JOIN zones z USING (time_zone) WHERE $4 IS NULL OR v.id = $4), " PIECES \
+	", facts AS (SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                               \
+		COLUMN_F,                                                                                                                               \
+		", ") " FROM vendors_in v JOIN rental.facts_products f ON f.vendor_id = v.id AND f.day >= v.m1 AND f.day < v.m2 WHERE $5"               \
+			  " UNION ALL SELECT f.vendor_id, f.product_id, f.location_id, f.currency, " PRODUCT_MEASURES(                                      \
+				  COLUMN_F, ", ") " FROM (" PRODUCT_PIVOT("NULL::date AS day", PRODUCT_FACTS_NOT_FOLDED) ") f) "
 
 /* clang-format on */
 

@@ -36,12 +36,15 @@ typedef struct PreparedPlan
 		.sql = (text), .nargs = sizeof((Oid[]){__VA_ARGS__}) / sizeof(Oid), .argtypes = { __VA_ARGS__ } \
 	}
 #define PLAN(name, text, ...) static PreparedPlan name = PLAN_INIT(text, __VA_ARGS__)
-/* A plan that is made once, without a look at the arguments, where planning costs more than that can gain */
-#define PLAN_ONCE(name, text, ...)                                                   \
+#define PLAN_WITH(name, how, text, ...)                                              \
 	static PreparedPlan name = {.sql = (text),                                       \
 								.nargs = sizeof((Oid[]){__VA_ARGS__}) / sizeof(Oid), \
 								.argtypes = {__VA_ARGS__},                           \
-								.options = CURSOR_OPT_GENERIC_PLAN}
+								.options = (how)}
+/* A plan that is made once, without a look at the arguments, where planning costs more than that can gain */
+#define PLAN_ONCE(name, text, ...) PLAN_WITH(name, CURSOR_OPT_GENERIC_PLAN, text, __VA_ARGS__)
+/* A plan that is made each time, where what is best for some arguments takes for ever for others */
+#define PLAN_ANEW(name, text, ...) PLAN_WITH(name, CURSOR_OPT_CUSTOM_PLAN, text, __VA_ARGS__)
 
 /* One argument of a plan: a datum, or a null */
 #define VALUE(datum)			   ((NullableDatum){.value = (datum), .isnull = false})

@@ -14,9 +14,9 @@
 #define BY_PRODUCT ((ReportShape){.has_period = true, .granularity = -1, .vendor = 3, .most = -1})
 
 /* Which products, once the period's arguments are passed: $9 by, $10 category, $11 product, $12 location */
-#define CHOSEN_PRODUCTS                                                                                                 \
-	"chosen AS (SELECT p.*, v.currency FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id "             \
-	"WHERE ($4 IS NULL OR p.vendor_id = $4) AND ($10 IS NULL OR p.category_id IN (SELECT rental.category_below($10))) " \
+#define CHOSEN_PRODUCTS                                                                                                      \
+	"chosen AS NOT MATERIALIZED (SELECT p.*, v.currency FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id " \
+	"WHERE ($4 IS NULL OR p.vendor_id = $4) AND ($10 IS NULL OR p.category_id IN (SELECT rental.category_below($10))) "      \
 	"AND ($11 IS NULL OR p.id = $11)) "
 #define GROUP_ID(place)                                                                               \
 	"CASE $9 WHEN 'product' THEN p.id WHEN 'category' THEN p.category_id WHEN 'location' THEN " place \
@@ -28,7 +28,7 @@
 	"ELSE (SELECT name FROM rental.vendors WHERE id = g.id) END"
 #define PRODUCT_ARGS UUIDOID, UUIDOID, UUIDOID
 
-PLAN_ONCE(
+PLAN_ANEW(
 	ranking,
 	PRODUCT_FACTS_OF_PERIOD
 	", " CHOSEN_PRODUCTS
@@ -54,7 +54,7 @@ PLAN_ONCE(
 		"location_id") " AS id, p.currency, COALESCE(sum(u.pieces), 0) AS pieces, COALESCE(sum(u.seconds), 0) AS rented, COALESCE(sum(x.seconds), 0) AS possible, "           \
 					   "COALESCE(sum(u.recognised), 0) AS recognised, sum(x.seconds * COALESCE(p.purchase_cost, p.replacement_value)) / extract(epoch FROM $2 - $1) AS cost " \
 					   "FROM used u FULL JOIN possible x USING (vendor_id, product_id, location_id) JOIN chosen p ON p.id = COALESCE(u.product_id, x.product_id) AND p.vendor_id = COALESCE(u.vendor_id, x.vendor_id) GROUP BY 1, 2) "
-PLAN_ONCE(
+PLAN_ANEW(
 	utilisation,
 	PRODUCT_FACTS_OF_PERIOD
 	", " CHOSEN_PRODUCTS ", " POSSIBLE USED "SELECT id, " GROUP_NAME
@@ -62,7 +62,7 @@ PLAN_ONCE(
 	"round(recognised, rental.currency_exponent(currency)), round(cost, rental.currency_exponent(currency)), "
 	"round(recognised / NULLIF(cost, 0) * (365 * 86400 / extract(epoch FROM $2 - $1)), 4) FROM g WHERE rented <> 0 OR possible <> 0 OR recognised <> 0 ORDER BY 2, 1",
 	FACT_PERIOD_TYPES, FACT_PART_TYPES, TEXTOID, PRODUCT_ARGS);
-PLAN_ONCE(
+PLAN_ANEW(
 	turn,
 	PRODUCT_FACTS_OF_PERIOD
 	", " CHOSEN_PRODUCTS ", " POSSIBLE USED "SELECT id, " GROUP_NAME
@@ -70,21 +70,22 @@ PLAN_ONCE(
 	"FROM g WHERE pieces <> 0 OR possible <> 0 ORDER BY 2, 1",
 	FACT_PERIOD_TYPES, FACT_PART_TYPES, TEXTOID, PRODUCT_ARGS);
 /* $3 vendor, $4 product */
-PLAN(
+PLAN_ANEW(
 	units,
-	"SELECT u.id, u.code, u.product_id, p.name, v.currency, COALESCE(round(sum(x.seconds) / 3600, 2), 0), round(COALESCE(sum(x.earned), 0), rental.currency_exponent(v.currency)), "
-	"COALESCE(u.purchase_cost, p.purchase_cost, p.replacement_value), "
-	"round(COALESCE(sum(x.earned), 0) / NULLIF(COALESCE(u.purchase_cost, p.purchase_cost, p.replacement_value), 0), 4) "
-	"FROM rental.units u JOIN rental.products p ON p.id = u.product_id AND p.vendor_id = u.vendor_id JOIN rental.vendors v ON v.id = u.vendor_id "
-	"LEFT JOIN LATERAL (SELECT extract(epoch FROM LEAST(i.end_at, $2) - GREATEST(i.start_at, $1)) AS seconds, round(s.sum / i.quantity, rental.currency_exponent(o.currency)) AS earned "
+	"WITH served AS MATERIALIZED (SELECT a.unit_id, a.vendor_id, i.product_id, sum(extract(epoch FROM LEAST(i.end_at, $2) - GREATEST(i.start_at, $1))) AS seconds, "
+	" sum(round(s.sum / i.quantity, rental.currency_exponent(o.currency))) AS earned "
 	" FROM rental.unit_assignments a JOIN rental.reservations r ON r.id = a.reservation_id AND r.vendor_id = a.vendor_id "
-	" JOIN rental.order_items i ON i.id = r.order_item_id AND i.vendor_id = r.vendor_id AND i.product_id = u.product_id "
+	" JOIN rental.order_items i ON i.id = r.order_item_id AND i.vendor_id = r.vendor_id "
 	" JOIN rental.orders o ON o.id = i.order_id AND o.vendor_id = i.vendor_id, "
 	" LATERAL rental.facts_share(i.start_at, i.end_at, 1, i.subtotal - i.discount, o.currency, $1, $2) s "
-	" WHERE a.unit_id = u.id AND a.vendor_id = u.vendor_id AND a.blocked && tstzrange($1, $2) AND o.status IN ('confirmed', 'active', 'returned', 'completed') "
-	" AND i.start_at < $2 AND i.end_at > $1) x ON true "
-	"WHERE ($3 IS NULL OR u.vendor_id = $3) AND ($4 IS NULL OR u.product_id = $4) GROUP BY u.id, u.vendor_id, u.code, u.product_id, u.purchase_cost, p.name, p.purchase_cost, "
-	"p.replacement_value, v.currency ORDER BY p.name, u.code, u.id",
+	" WHERE a.blocked && tstzrange($1, $2) AND o.status IN ('confirmed', 'active', 'returned', 'completed') "
+	" AND i.start_at < $2 AND i.end_at > $1 AND ($3 IS NULL OR a.vendor_id = $3) AND ($4 IS NULL OR i.product_id = $4) GROUP BY 1, 2, 3) "
+	"SELECT u.id, u.code, u.product_id, p.name, v.currency, COALESCE(round(x.seconds / 3600, 2), 0), round(COALESCE(x.earned, 0), rental.currency_exponent(v.currency)), "
+	"c.cost, round(COALESCE(x.earned, 0) / NULLIF(c.cost, 0), 4) "
+	"FROM rental.units u JOIN rental.products p ON p.id = u.product_id AND p.vendor_id = u.vendor_id JOIN rental.vendors v ON v.id = u.vendor_id "
+	"LEFT JOIN served x ON x.unit_id = u.id AND x.vendor_id = u.vendor_id AND x.product_id = u.product_id, "
+	"LATERAL (SELECT COALESCE(u.purchase_cost, p.purchase_cost, p.replacement_value) AS cost) c "
+	"WHERE ($3 IS NULL OR u.vendor_id = $3) AND ($4 IS NULL OR u.product_id = $4) ORDER BY p.name, u.code, u.id",
 	TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, UUIDOID);
 /* $1 at, $2 vendor, $3 category, $4 product, $5 location */
 PLAN(

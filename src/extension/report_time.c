@@ -87,7 +87,7 @@ static const SumMeasure cancellations_measures[] = {LIVE_MEASURES, ENDED_MEASURE
 static const SumReport	cancellations = {cancellations_measures, lengthof(cancellations_measures), false,
 										 cancellations_row};
 
-PLAN_ONCE(
+PLAN_ANEW(
 	seasonality,
 	VENDOR_FACTS_BY_PERIOD
 	", days AS (SELECT f.start_at AT TIME ZONE v.time_zone AS day, f.currency, " LIVE

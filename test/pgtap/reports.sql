@@ -60,6 +60,17 @@ INSERT INTO asked (report, arguments) VALUES
 	('report_deposits', $$$$),
 	('report_commission', $$'2025-01-01 05:00Z', '2026-02-01Z', 'quarter'$$);
 
+-- plainly(): what plain SQL answers to each, a table plain_N; to be asked again whenever the books have changed
+CREATE FUNCTION pg_temp.plainly() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	a record;
+BEGIN
+	FOR a IN SELECT * FROM asked ORDER BY n LOOP
+		EXECUTE format('DROP TABLE IF EXISTS pg_temp.plain_%s', a.n);
+		EXECUTE format('CREATE TEMPORARY TABLE plain_%s AS SELECT * FROM pg_temp.%s(%s)', a.n, a.report,
+			replace(replace(replace(replace(a.arguments, 'currency =>', 'c =>'), 'vendor_id =>', 'v_id =>'), 'category_id =>', 'k =>'), 'location_id =>', 'l =>'));
+	END LOOP;
+END $$;
 -- differences(): which of them do not answer what plain SQL does
 CREATE FUNCTION pg_temp.differences() RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
@@ -68,9 +79,9 @@ DECLARE
 	told bigint;
 BEGIN
 	FOR a IN SELECT * FROM asked ORDER BY n LOOP
-		EXECUTE format('WITH ours AS MATERIALIZED (SELECT * FROM rental.%1$s(%2$s)), plain AS MATERIALIZED (SELECT * FROM pg_temp.%1$s(%3$s))
+		EXECUTE format('WITH ours AS MATERIALIZED (SELECT * FROM rental.%1$s(%2$s)), plain AS (SELECT * FROM plain_%3$s)
 			SELECT (SELECT count(*) FROM (SELECT * FROM ours EXCEPT ALL SELECT * FROM plain) x) + (SELECT count(*) FROM (SELECT * FROM plain EXCEPT ALL SELECT * FROM ours) x),
-				(SELECT count(*) FROM plain)', a.report, a.arguments, replace(replace(replace(replace(a.arguments, 'currency =>', 'c =>'), 'vendor_id =>', 'v_id =>'), 'category_id =>', 'k =>'), 'location_id =>', 'l =>')) INTO d, told;
+				(SELECT count(*) FROM plain)', a.report, a.arguments, a.n) INTO d, told;
 		IF d > 0 THEN
 			RETURN NEXT format('%s(%s): %s rows differ', a.report, a.arguments, d);
 		ELSIF told = 0 THEN
@@ -101,6 +112,7 @@ SELECT is_empty($$ SELECT name FROM rental.report_catalog c WHERE NOT EXISTS (SE
 		'funnel', 'lost-demand', 'forecast', 'suggestions') $$, 'every report is held against plain SQL, here, in sql/vendors_money.sql, activity.sql or test/http/forecast.t');
 SELECT cmp_ok((SELECT count(*) FROM rental.facts_delta), '>', :items::bigint, 'changes of the books are recorded');
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'the facts agree with the books, nothing being folded');
+SELECT pg_temp.plainly() \g (tuples_only=on format=unaligned) /dev/null
 SELECT is_empty('SELECT pg_temp.differences()', 'reports equal plain SQL before anything is folded');
 SELECT is(rental.report_fold(:items), :items::bigint, 'half of it is folded');
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'the facts still agree');
@@ -127,6 +139,7 @@ ALTER TABLE rental.invoices ENABLE ALWAYS TRIGGER invoice_guard;
 SET session_replication_role = origin;
 SELECT cmp_ok((SELECT count(*) FROM rental.facts_delta), '>', 0::bigint, 'corrections are recorded');
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'after late corrections the facts agree with the books');
+SELECT pg_temp.plainly() \g (tuples_only=on format=unaligned) /dev/null
 SELECT is_empty('SELECT pg_temp.differences()', 'and reports equal plain SQL');
 SELECT cmp_ok(rental.report_fold(), '>', 0::bigint, 'they are folded');
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'and the facts agree');
@@ -135,12 +148,13 @@ SELECT is_empty('SELECT * FROM rental.report_verify()', 'and the facts agree');
 SET rental.clock = '2025-11-03 12:00Z';
 CREATE TEMPORARY TABLE shown AS SELECT v.id, v.time_zone, (rental.now() AT TIME ZONE v.time_zone)::date AS today, (rental.dashboard_get(v.id)).* FROM rental.vendors v WHERE v.slug LIKE 'report-%';
 SELECT is_empty($$
-	SELECT s.id, t.period FROM shown s, unnest(s.trends) t,
-		LATERAL (SELECT (s.today + 1)::timestamp AT TIME ZONE s.time_zone AS e, (s.today + 1 - t.days)::timestamp AT TIME ZONE s.time_zone AS m, (s.today + 1 - 2 * t.days)::timestamp AT TIME ZONE s.time_zone AS b) x,
-		LATERAL (SELECT COALESCE(sum(orders), 0) AS orders, COALESCE(sum(ordered), 0) AS ordered, COALESCE(sum(billed), 0) AS billed, COALESCE(sum(paid), 0) AS paid, COALESCE(sum(recognised), 0) AS recognised
-			FROM pg_temp.report_revenue(x.m, x.e, 'day', s.id)) n,
-		LATERAL (SELECT COALESCE(sum(orders), 0) AS orders, COALESCE(sum(ordered), 0) AS ordered, COALESCE(sum(billed), 0) AS billed, COALESCE(sum(paid), 0) AS paid, COALESCE(sum(recognised), 0) AS recognised
-			FROM pg_temp.report_revenue(x.b, x.m, 'day', s.id)) o
+	WITH days AS MATERIALIZED (
+		SELECT s.id, (r.start_at AT TIME ZONE s.time_zone)::date - s.today AS day, r.* FROM shown s JOIN pg_temp.report_revenue('2025-08-01Z', '2025-11-06Z', 'day', by_vendor => true) r ON r.vendor_id = s.id),
+	told AS (SELECT s.id, t.* FROM shown s, unnest(s.trends) t),
+	plain AS (SELECT t.id, t.period, p.before, COALESCE(sum(d.orders), 0) AS orders, COALESCE(sum(d.ordered), 0) AS ordered, COALESCE(sum(d.billed), 0) AS billed, COALESCE(sum(d.paid), 0) AS paid,
+			COALESCE(sum(d.recognised), 0) AS recognised
+		FROM told t CROSS JOIN (VALUES (0), (1)) p (before) LEFT JOIN days d ON d.id = t.id AND d.day > -t.days * (p.before + 1) AND d.day <= -t.days * p.before GROUP BY 1, 2, 3)
+	SELECT t.id, t.period FROM told t JOIN plain n ON n.id = t.id AND n.period = t.period AND n.before = 0 JOIN plain o ON o.id = t.id AND o.period = t.period AND o.before = 1
 	WHERE (t.orders, t.ordered, t.billed, t.paid, t.recognised, t.orders_before, t.ordered_before, t.billed_before, t.paid_before, t.recognised_before)
 		IS DISTINCT FROM (n.orders, n.ordered, n.billed, n.paid, n.recognised, o.orders, o.ordered, o.billed, o.paid, o.recognised) $$,
 	'the dashboard''s trends are those of plain SQL, of each vendor');
@@ -167,6 +181,7 @@ RESET rental.clock;
 -- another time zone
 UPDATE rental.vendors SET time_zone = 'America/Los_Angeles' WHERE id = pg_temp.id('0003', 2);
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'a vendor that moves to another time zone has its facts by the days there');
+SELECT pg_temp.plainly() \g (tuples_only=on format=unaligned) /dev/null
 SELECT is_empty('SELECT pg_temp.differences()', 'as reports do');
 
 -- what is wrong is found, and mended

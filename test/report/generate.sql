@@ -22,9 +22,10 @@ INSERT INTO rental.vendors (id, name, slug, currency, time_zone, commission)
 INSERT INTO rental.locations (id, vendor_id, name)
 	SELECT pg_temp.id('0004', 2 * n + l), pg_temp.id('0003', n), 'Place ' || l FROM generate_series(1, :vendors) n, generate_series(0, 1) l;
 INSERT INTO rental.products (id, vendor_id, category_id, name, kind, replacement_value)
-	SELECT pg_temp.id('0005', n), pg_temp.id('0003', n % :vendors + 1), CASE WHEN n % 10 > 0 THEN pg_temp.id('0002', n % 10) END, 'Product ' || n,
-		CASE WHEN n % 25 = 0 THEN 'sale' ELSE 'rental' END, CASE WHEN n % 7 > 0 THEN 100 + n % 500 END
-	FROM generate_series(1, :products) n;
+	SELECT pg_temp.id('0005', n), pg_temp.id('0003', n % :vendors + 1), CASE WHEN k % 10 > 0 THEN pg_temp.id('0002', k % 10) END, 'Product ' || n,
+		CASE WHEN k % 25 = 0 THEN 'sale' ELSE 'rental' END, CASE WHEN n % 7 > 0 THEN 100 + n % 500 END
+	-- k: so that a vendor has products of all kinds, however many vendors there are
+	FROM generate_series(1, :products) n, LATERAL (SELECT n + n / :vendors AS k) x;
 
 -- an order: vendor, customer, when it was made, in minutes of two years, of which some are minutes at which clocks change
 CREATE TEMPORARY TABLE made AS

@@ -16,7 +16,10 @@ $$;
 
 CREATE FUNCTION pg_temp.report_revenue(f timestamptz, t timestamptz, g text DEFAULT 'month', v_id uuid DEFAULT NULL, c text DEFAULT NULL, by_vendor boolean DEFAULT false)
 	RETURNS SETOF rental.revenue_row LANGUAGE sql STABLE AS $$
-	WITH v AS MATERIALIZED (SELECT * FROM rental.vendors WHERE v_id IS NULL OR id = v_id), p AS (
+	WITH v AS MATERIALIZED (SELECT * FROM rental.vendors WHERE v_id IS NULL OR id = v_id), line AS MATERIALIZED (
+		SELECT o.currency, v.id, v.time_zone, i.start_at, i.end_at, i.subtotal - i.discount AS amount, rental.currency_exponent(o.currency) AS digits
+		FROM rental.order_items i JOIN rental.orders o ON o.id = i.order_id JOIN v ON v.id = i.vendor_id
+		WHERE o.status IN ('confirmed', 'active', 'returned', 'completed') AND i.start_at < t AND i.end_at > f), p AS (
 		SELECT date_trunc(g, o.created_at, v.time_zone) AS s, o.currency, v.id, 1 AS orders, o.total AS ordered, 0 AS billed, 0 AS paid, 0 AS recognised
 		FROM rental.orders o JOIN v ON v.id = o.vendor_id WHERE o.created_at >= f AND o.created_at < t AND o.status IN ('pending', 'confirmed', 'active', 'returned', 'completed')
 		UNION ALL
@@ -25,10 +28,8 @@ CREATE FUNCTION pg_temp.report_revenue(f timestamptz, t timestamptz, g text DEFA
 		SELECT date_trunc(g, p.created_at, v.time_zone), p.currency, v.id, 0, 0, 0, CASE WHEN p.kind IN ('charge', 'capture') THEN p.amount ELSE -p.amount END, 0
 		FROM rental.payments p JOIN v ON v.id = p.vendor_id WHERE p.created_at >= f AND p.created_at < t AND p.status = 'succeeded' AND p.kind <> 'deposit'
 		UNION ALL
-		SELECT x.start_at, o.currency, v.id, 0, 0, 0, 0, pg_temp.earned(i.subtotal - i.discount, rental.currency_exponent(o.currency), i.start_at, i.end_at, x.a, x.b)
-		FROM rental.order_items i JOIN rental.orders o ON o.id = i.order_id JOIN v ON v.id = i.vendor_id,
-			LATERAL pg_temp.parts(GREATEST(f, i.start_at), LEAST(t, i.end_at), g, v.time_zone) x
-		WHERE o.status IN ('confirmed', 'active', 'returned', 'completed') AND i.start_at < t AND i.end_at > f)
+		SELECT x.start_at, i.currency, i.id, 0, 0, 0, 0, pg_temp.earned(i.amount, i.digits, i.start_at, i.end_at, x.a, x.b)
+		FROM line i, LATERAL pg_temp.parts(GREATEST(f, i.start_at), LEAST(t, i.end_at), g, i.time_zone) x)
 	SELECT s, currency, sum(orders), sum(billed), sum(paid), sum(ordered), sum(recognised), CASE WHEN by_vendor THEN id END FROM p
 	WHERE c IS NULL OR currency = c GROUP BY 1, 2, 8
 	HAVING sum(orders) <> 0 OR sum(billed) <> 0 OR sum(paid) <> 0 OR sum(ordered) <> 0 OR sum(recognised) <> 0
