@@ -307,8 +307,10 @@ void
 jsonb_add(JsonbParseState **object, const char *name, Datum value, bool isnull, Oid type)
 {
 	JsonbValue member = jsonb_text(name, strlen(name));
-	JsonbValue content = isnull ? (JsonbValue){.type = jbvNull} : jsonb_of(value, type);
+	JsonbValue content = {.type = jbvNull};
 
+	if (!isnull)
+		content = jsonb_of(value, type);
 	if (*object == NULL)
 		pushJsonbValue(object, WJB_BEGIN_OBJECT, NULL);
 	pushJsonbValue(object, WJB_KEY, &member);

@@ -415,8 +415,12 @@ remember(Remembered *place, const char *token, size_t len, unsigned generation, 
 
 	if (copy == NULL)
 		return;
+	memcpy(copy, token, len);
 	free(place->token);
-	*place = (Remembered){memcpy(copy, token, len), len, generation, *actor};
+	place->token = copy;
+	place->len = len;
+	place->generation = generation;
+	place->actor = *actor;
 }
 
 /*
