@@ -3,7 +3,8 @@
  * auth.c
  *	  Access tokens: who is calling, and what a caller may call.
  *
- * Owns the keys, and the numbers of the tags that scopes are made of.  A token is a JWT (RFC 7519) of the one form that
+ * Owns the keys, the tokens that were found good, and the numbers of the tags
+ * that scopes are made of.  A token is a JWT (RFC 7519) of the one form that
  * auth_mint() gives it: HS256, type at+jwt (RFC 9068), nothing else in its
  * header; or, if a JWKS names public keys, of RS256 or EdDSA with the name
  * of one of them.  libjwt is of no use here, since it insists on the type "JWT",
