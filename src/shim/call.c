@@ -306,7 +306,12 @@ call_dispose(void *memory)
 static void
 on_retry(h2o_timeout_entry_t *entry)
 {
-	call_submit(H2O_STRUCT_FROM_MEMBER(Call, retry, entry));
+	Call *call = H2O_STRUCT_FROM_MEMBER(Call, retry, entry);
+
+	if (call->catalog)
+		call_submit(call);
+	else
+		call_run(call);
 }
 
 Call *
@@ -676,6 +681,18 @@ is_timeout(const PGresult *result)
 	return sqlstate && strcmp(sqlstate, "57014") == 0;
 }
 
+/* is_outdated: the endpoint's function has changed since the catalog was read, which is then read again. */
+static bool
+is_outdated(Call *call, const PGresult *result)
+{
+	if (!pg_result_is_outdated(result))
+		return false;
+	catalog_refresh(&call->context->catalog);
+	if (call->catalog == call->context->catalog)
+		call->context->outdated();
+	return true;
+}
+
 /* call_answer_error answers with the error of a statement. */
 void
 call_answer_error(Call *call, const PGresult *result)
@@ -698,6 +715,11 @@ call_answer_error(Call *call, const PGresult *result)
 	{
 		metrics_add(METRIC_DATABASE_TRANSIENT, 1);
 		respond_error(call, ERROR_unavailable, NULL, "too many requests change the same at once");
+	}
+	else if (is_outdated(call, result))
+	{
+		metrics_add(METRIC_DATABASE_TRANSIENT, 1);
+		respond_error(call, ERROR_unavailable, NULL, "this is just being changed");
 	}
 	else if (is_timeout(result))
 	{
@@ -763,6 +785,17 @@ may_retry(Call *call, PgOutcome outcome, const PGresult *result)
 	return outcome == PG_LOST && call->endpoint->pool == POOL_READ && call->attempts == 1;
 }
 
+/* start_over: the endpoint has changed; when that has been read, the request is taken for one that just came. */
+static void
+start_over(Call *call)
+{
+	end_fill(call);
+	catalog_release(call->catalog);
+	call->catalog = NULL;
+	call->endpoint = NULL;
+	h2o_timeout_link(call->req->conn->ctx->loop, &call->req->conn->ctx->hundred_ms_timeout, &call->retry);
+}
+
 static void
 on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 {
@@ -776,6 +809,12 @@ on_query_done(PgQuery *query, PgOutcome outcome, PGresult *result)
 	{
 		metrics_add(METRIC_RETRIES, 1);
 		h2o_timeout_link(call->req->conn->ctx->loop, &call->context->retry_delay, &call->retry);
+		return;
+	}
+	if (outcome == PG_ANSWERED && call->upload == NULL && call->attempts <= MAX_RETRIES && is_outdated(call, result))
+	{
+		metrics_add(METRIC_RETRIES, 1);
+		start_over(call);
 		return;
 	}
 	switch (outcome)

@@ -43,6 +43,7 @@ typedef struct CallContext
 	ExportThread  exports;
 	StoreThread	  store; /* for files that are uploaded */
 	int			  in_flight;
+	void (*outdated)(void); /* what the database has is not what the catalog says */
 } CallContext;
 
 typedef struct Call

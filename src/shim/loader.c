@@ -188,6 +188,13 @@ load(void *data)
 		submit(loader, listen_sql, on_listen);
 }
 
+/* loader_reload: what is there does not fit what was read. */
+void
+loader_reload(Loader *loader)
+{
+	load(loader);
+}
+
 static void
 on_retry(h2o_timeout_entry_t *entry)
 {

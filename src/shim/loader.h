@@ -23,6 +23,7 @@ typedef struct LoaderHooks
 } LoaderHooks;
 
 extern Loader *loader_start(h2o_context_t *context, const Config *config, const LoaderHooks *hooks);
+extern void	   loader_reload(Loader *loader);
 extern void	   loader_stop(Loader *loader);
 
 #endif

@@ -334,6 +334,19 @@ pg_result_is_transient(const PGresult *result)
 	return sqlstate && (strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "40P01") == 0 || is_stale(result));
 }
 
+/*
+ * pg_result_is_outdated: the statement itself, not what it calls, names a
+ * function that is not there, at least not with these arguments.
+ */
+bool
+pg_result_is_outdated(const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return sqlstate && strcmp(sqlstate, "42883") == 0 && PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) &&
+		   PQresultErrorField(result, PG_DIAG_CONTEXT) == NULL;
+}
+
 /* note_time remembers whether the query at the head was slow; a batch counts as one. */
 static void
 note_time(PgConn *conn, const PgQuery *query)
@@ -360,7 +373,8 @@ finish_head(PgConn *conn)
 	conn->head = (conn->head + 1) % conn->depth;
 	if (--conn->count == 0)
 		conn->has_single = false;
-	if (status == PGRES_FATAL_ERROR && is_stale(result))
+	/* what is outdated could not be prepared */
+	if (status == PGRES_FATAL_ERROR && (is_stale(result) || pg_result_is_outdated(result)))
 		conn->stale = true;
 	if (query == NULL)
 	{

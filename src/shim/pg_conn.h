@@ -125,5 +125,6 @@ extern void pg_conn_sync(PgConn *conn);
 extern bool pg_conn_is_slow(const PgConn *conn, const PgQuery *query);
 extern void pg_conn_abandon(PgQuery *query);
 extern bool pg_result_is_transient(const PGresult *result);
+extern bool pg_result_is_outdated(const PGresult *result);
 
 #endif

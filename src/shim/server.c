@@ -22,6 +22,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -60,7 +61,8 @@ typedef enum MessageKind
 	MESSAGE_TLS,	 /* there is a new certificate */
 	MESSAGE_EVENT,	 /* for streams */
 	MESSAGE_REVOKED, /* streams may have to end */
-	MESSAGE_REJOIN	 /* events may have been missed: streams end and come back */
+	MESSAGE_REJOIN,	 /* events may have been missed: streams end and come back */
+	MESSAGE_RELOAD	 /* the endpoints are to be read again, by whoever has the loader */
 } MessageKind;
 
 typedef struct Message
@@ -102,8 +104,9 @@ static int				 admin_fd = -1;
 static SSL_CTX			*first_tls; /* for the threads to begin with */
 static Worker			*workers;
 static int				 nworkers;
-static pthread_barrier_t started;  /* by all threads: from then on they can be woken */
-static pthread_barrier_t finished; /* all threads have: the program may end */
+static _Atomic bool		 reload_asked; /* and not begun */
+static pthread_barrier_t started;	   /* by all threads: from then on they can be woken */
+static pthread_barrier_t finished;	   /* all threads have: the program may end */
 
 static Worker *
 worker_of(h2o_req_t *req)
@@ -511,6 +514,11 @@ take_message(Worker *worker, Message *message)
 		case MESSAGE_REJOIN:
 			stream_hub_end(worker->calls.streams);
 			break;
+		case MESSAGE_RELOAD:
+			atomic_store(&reload_asked, false);
+			if (worker->loader)
+				loader_reload(worker->loader);
+			break;
 	}
 }
 
@@ -569,6 +577,13 @@ on_revoked(void)
 }
 
 static void
+on_outdated(void)
+{
+	if (!atomic_exchange(&reload_asked, true))
+		tell_all(MESSAGE_RELOAD, "", NULL);
+}
+
+static void
 create_pools(Worker *worker)
 {
 	PgPoolOptions options = {
@@ -605,6 +620,7 @@ worker_init(Worker *worker)
 {
 	h2o_context_init(&worker->http, h2o_evloop_create(), &globals);
 	call_context_init(&worker->calls, &worker->http);
+	worker->calls.outdated = on_outdated;
 	h2o_multithread_register_receiver(worker->http.queue, &worker->wake, on_wake);
 	worker->accept.ctx = &worker->http;
 	worker->accept.hosts = public_hosts;
