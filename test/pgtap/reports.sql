@@ -119,6 +119,7 @@ SELECT is_empty('SELECT * FROM rental.report_verify()', 'the facts still agree')
 SELECT is_empty('SELECT pg_temp.differences()', 'and reports equal plain SQL');
 SELECT cmp_ok(rental.report_fold(10000000), '>', 0::bigint, 'the rest is folded');
 SELECT is((SELECT count(*) FROM rental.facts_delta), 0::bigint, 'and gone');
+TRUNCATE rental.facts_delta; -- for VACUUM, which may not run here: whoever looks for deltas would read those that are gone
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'the facts agree with the books, everything being folded');
 SELECT is_empty('SELECT pg_temp.differences()', 'and reports equal plain SQL');
 
@@ -141,7 +142,8 @@ SELECT cmp_ok((SELECT count(*) FROM rental.facts_delta), '>', 0::bigint, 'correc
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'after late corrections the facts agree with the books');
 SELECT pg_temp.plainly() \g (tuples_only=on format=unaligned) /dev/null
 SELECT is_empty('SELECT pg_temp.differences()', 'and reports equal plain SQL');
-SELECT cmp_ok(rental.report_fold(), '>', 0::bigint, 'they are folded');
+SELECT cmp_ok(rental.report_fold(10000000), '>', 0::bigint, 'they are folded');
+TRUNCATE rental.facts_delta;
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'and the facts agree');
 
 -- the dashboard and metrics, at a time among the books
