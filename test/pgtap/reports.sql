@@ -148,7 +148,7 @@ SELECT is_empty('SELECT * FROM rental.report_verify()', 'and the facts agree');
 
 -- the dashboard and metrics, at a time among the books
 SET rental.clock = '2025-11-03 12:00Z';
-CREATE TEMPORARY TABLE shown AS SELECT v.id, v.time_zone, (rental.now() AT TIME ZONE v.time_zone)::date AS today, (rental.dashboard_get(v.id)).* FROM rental.vendors v WHERE v.slug LIKE 'report-%';
+CREATE TEMPORARY TABLE shown AS SELECT v.id, v.time_zone, (rental.now() AT TIME ZONE v.time_zone)::date AS today, d.* FROM rental.vendors v CROSS JOIN LATERAL rental.dashboard_get(v.id) d WHERE v.slug LIKE 'report-%';
 SELECT is_empty($$
 	WITH days AS MATERIALIZED (
 		SELECT s.id, (r.start_at AT TIME ZONE s.time_zone)::date - s.today AS day, r.* FROM shown s JOIN pg_temp.report_revenue('2025-08-01Z', '2025-11-06Z', 'day', by_vendor => true) r ON r.vendor_id = s.id),
