@@ -45,20 +45,31 @@ period_parse_time(const char *text, TimestampTz *result)
 		   tm2timestamp(&tm, fsec, &tz, result) == 0;
 }
 
+/*
+ * clock_check keeps the time with its offset in digits: a parallel worker
+ * takes over the settings before it knows names of time zones, Z among them.
+ */
 static bool
 clock_check(char **value, void **extra, GucSource source)
 {
-	TimestampTz parsed;
+	TimestampTz	 parsed;
+	struct pg_tm tm;
+	fsec_t		 fsec;
+	char		 text[MAXDATELEN + 1];
 
 	if (**value == '\0')
 		return true;
-	if (!period_parse_time(*value, &parsed))
+	if (!period_parse_time(*value, &parsed) || timestamp2tm(parsed, NULL, &tm, &fsec, NULL, NULL) != 0)
 	{
 		GUC_check_errdetail("It must be empty or a time stamp.");
 		return false;
 	}
+	tm.tm_isdst = 0;
+	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_ISO_DATES, text);
+	free(*value);
+	*value = strdup(text);
 	*extra = malloc(sizeof(TimestampTz));
-	if (*extra == NULL)
+	if (*value == NULL || *extra == NULL)
 		return false;
 	memcpy(*extra, &parsed, sizeof(parsed));
 	return true;

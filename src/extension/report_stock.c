@@ -14,10 +14,10 @@
 #define BY_PRODUCT ((ReportShape){.has_period = true, .granularity = -1, .vendor = 3, .most = -1})
 
 /* Which products, once the period's arguments are passed: $9 by, $10 category, $11 product, $12 location */
-#define CHOSEN_PRODUCTS                                                                                                      \
-	"chosen AS NOT MATERIALIZED (SELECT p.*, v.currency FROM rental.products p JOIN rental.vendors v ON v.id = p.vendor_id " \
-	"WHERE ($4 IS NULL OR p.vendor_id = $4) AND ($10 IS NULL OR p.category_id IN (SELECT rental.category_below($10))) "      \
-	"AND ($11 IS NULL OR p.id = $11)) "
+#define CHOSEN_PRODUCTS                                                                                                       \
+	"chosen AS NOT MATERIALIZED (SELECT p.*, (SELECT v.currency FROM rental.vendors v WHERE v.id = p.vendor_id) AS currency " \
+	"FROM rental.products p WHERE ($4 IS NULL OR p.vendor_id = $4) "                                                          \
+	"AND ($10 IS NULL OR p.category_id IN (SELECT rental.category_below($10))) AND ($11 IS NULL OR p.id = $11)) "
 #define GROUP_ID(place)                                                                               \
 	"CASE $9 WHEN 'product' THEN p.id WHEN 'category' THEN p.category_id WHEN 'location' THEN " place \
 	" ELSE p.vendor_id END"

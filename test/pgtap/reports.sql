@@ -119,6 +119,7 @@ SELECT is_empty('SELECT * FROM rental.report_verify()', 'the facts still agree')
 SELECT is_empty('SELECT pg_temp.differences()', 'and reports equal plain SQL');
 SELECT cmp_ok(rental.report_fold(10000000), '>', 0::bigint, 'the rest is folded');
 SELECT is((SELECT count(*) FROM rental.facts_delta), 0::bigint, 'and gone');
+TRUNCATE rental.facts_delta; -- for VACUUM, which may not run here: whoever looks for deltas would read those that are gone
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'the facts agree with the books, everything being folded');
 SELECT is_empty('SELECT pg_temp.differences()', 'and reports equal plain SQL');
 
@@ -141,12 +142,16 @@ SELECT cmp_ok((SELECT count(*) FROM rental.facts_delta), '>', 0::bigint, 'correc
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'after late corrections the facts agree with the books');
 SELECT pg_temp.plainly() \g (tuples_only=on format=unaligned) /dev/null
 SELECT is_empty('SELECT pg_temp.differences()', 'and reports equal plain SQL');
-SELECT cmp_ok(rental.report_fold(), '>', 0::bigint, 'they are folded');
+SELECT cmp_ok(rental.report_fold(10000000), '>', 0::bigint, 'they are folded');
+TRUNCATE rental.facts_delta;
 SELECT is_empty('SELECT * FROM rental.report_verify()', 'and the facts agree');
 
 -- the dashboard and metrics, at a time among the books
 SET rental.clock = '2025-11-03 12:00Z';
-CREATE TEMPORARY TABLE shown AS SELECT v.id, v.time_zone, (rental.now() AT TIME ZONE v.time_zone)::date AS today, (rental.dashboard_get(v.id)).* FROM rental.vendors v WHERE v.slug LIKE 'report-%';
+SET force_parallel_mode = on; -- large books are read by several processes
+SELECT lives_ok('SELECT count(*) FROM rental.orders', 'which a query that is shared is not hindered by');
+RESET force_parallel_mode;
+CREATE TEMPORARY TABLE shown AS SELECT v.id, v.time_zone, (rental.now() AT TIME ZONE v.time_zone)::date AS today, d.* FROM rental.vendors v CROSS JOIN LATERAL rental.dashboard_get(v.id) d WHERE v.slug LIKE 'report-%';
 SELECT is_empty($$
 	WITH days AS MATERIALIZED (
 		SELECT s.id, (r.start_at AT TIME ZONE s.time_zone)::date - s.today AS day, r.* FROM shown s JOIN pg_temp.report_revenue('2025-08-01Z', '2025-11-06Z', 'day', by_vendor => true) r ON r.vendor_id = s.id),
