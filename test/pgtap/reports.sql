@@ -206,7 +206,7 @@ SELECT is_empty('SELECT * FROM rental.report_verify()', 'as they were');
 -- the dashboard of all vendors, which is folded in its own way, is the sum of the vendors' own
 SELECT set_config('rental.clock', (SELECT (percentile_disc(0.5) WITHIN GROUP (ORDER BY at) - interval '1 minute')::text FROM rental.facts_open WHERE task = 'return'), false) \g (tuples_only=on format=unaligned) /dev/null
 CREATE FUNCTION pg_temp.platform_off() RETURNS TABLE (what text, key text, platform text, vendors text) LANGUAGE sql AS $$
-	WITH p AS MATERIALIZED (SELECT (rental.dashboard_get()).*), v AS MATERIALIZED (SELECT (rental.dashboard_get(id)).* FROM rental.vendors)
+	WITH p AS MATERIALIZED (SELECT * FROM rental.dashboard_get()), v AS MATERIALIZED (SELECT d.* FROM rental.vendors CROSS JOIN LATERAL rental.dashboard_get(id) d)
 	SELECT 'trend', COALESCE(a.key, b.key), a.told, b.told FROM (SELECT t.period || ' ' || t.currency AS key, jsonb_agg(to_jsonb(t) ORDER BY t.period)::text AS told FROM p, unnest(p.trends) t GROUP BY 1) a
 	FULL JOIN (SELECT t.period || ' ' || t.currency AS key, jsonb_build_array(to_jsonb(ROW(t.period, t.days, t.currency, sum(t.orders), sum(t.orders_before), sum(t.ordered), sum(t.ordered_before), sum(t.billed), sum(t.billed_before),
 		sum(t.paid), sum(t.paid_before), sum(t.recognised), sum(t.recognised_before))::rental.dashboard_trend))::text AS told FROM v, unnest(v.trends) t GROUP BY t.period, t.days, t.currency) b USING (key)
