@@ -388,9 +388,8 @@ product_list(PG_FUNCTION_ARGS)
 
 /*
  * product_shown is a product as everybody sees it, read without the executor:
- * a row of
- * rental.product_view, which says the same in SQL for lists; a test compares
- * the two. False if there is none, or if it is archived and not the caller's.
+ * a row of rental.product_view, which says the same in SQL for lists; a test
+ * compares the two. False if there is none, or if it is archived and not the caller's.
  */
 static bool
 product_shown(const pg_uuid_t *id, Datum *row)

@@ -88,12 +88,6 @@
  * which is read from the books. By hour all is.
  */
 #define DAY_BEGINS(day) "((" day ")::timestamp AT TIME ZONE z.time_zone)"
-/* those of $4, or of all vendors: by vendors_clock from one to the next, since there are few */
-#define ZONES_ASKED                                                                                                                 \
-	"SELECT time_zone FROM rental.vendors WHERE id = $4 UNION ALL (WITH RECURSIVE c (time_zone) AS ("                               \
-	"SELECT min(time_zone) FROM rental.vendors UNION ALL "                                                                          \
-	"SELECT (SELECT min(v.time_zone) FROM rental.vendors v WHERE v.time_zone > c.time_zone) FROM c WHERE c.time_zone IS NOT NULL) " \
-	"SELECT time_zone FROM c WHERE $4 IS NULL AND time_zone IS NOT NULL)"
 #define FACT_ZONES(by_month)                                                                                                                         \
 	"SELECT z.time_zone, c.d1, c.d2, c.e1, c.e2, CASE WHEN m.some THEN m.first ELSE c.d2 END AS m1, "                                                \
 	"CASE WHEN m.some THEN m.last ELSE c.d2 END AS m2 "                                                                                              \

@@ -211,22 +211,6 @@ period_plus(TimestampTz at, Datum interval)
 	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(at), interval));
 }
 
-/*
- * period_days counts the days of 24 hours begun, on the vendor's clock: from
- * local 10:00 to local 10:00 of the next day is one day, also when that day
- * had 23 or 25 hours.
- */
-int64
-period_days(const Period *period, pg_tz *zone)
-{
-	int64 start_time;
-	int64 end_time;
-	int64 days = -period_local_date(period->start, zone, &start_time);
-
-	days += period_local_date(period->end, zone, &end_time);
-	return Max(days + (end_time > start_time ? 1 : 0), 1);
-}
-
 /* period_year is the calendar year at a time on the vendor's clock. */
 int
 period_year(TimestampTz at, pg_tz *zone)

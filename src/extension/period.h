@@ -26,7 +26,6 @@ extern Datum	   period_range_datum(TimestampTz start, TimestampTz end);
 extern pg_tz	  *period_zone(const char *name);
 extern int32	   period_local_date(TimestampTz at, pg_tz *zone, int64 *time_of_day);
 extern TimestampTz period_plus(TimestampTz at, Datum interval);
-extern int64	   period_days(const Period *period, pg_tz *zone);
 extern int		   period_year(TimestampTz at, pg_tz *zone);
 
 #endif /* RENTAL_PERIOD_H */

@@ -30,7 +30,4 @@ extern Datum report_books(FunctionCallInfo fcinfo, PreparedPlan *plan, ReportSha
 extern Datum report_vendor_facts(FunctionCallInfo fcinfo, PreparedPlan *plan, ReportShape shape);
 extern Datum report_product_facts(FunctionCallInfo fcinfo, PreparedPlan *plan, ReportShape shape);
 
-/* A sum of amounts with as many decimals as its currency has */
-#define MONEY(column) "round(sum(" column "), rental.currency_exponent(currency))"
-
 #endif /* RENTAL_REPORT_H */

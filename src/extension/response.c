@@ -32,7 +32,7 @@ static StringInfo		  headers;
 static LocalTransactionId headers_of;
 
 /* json_write_text writes a text as a JSON string, in one piece up to each character that does not stand for itself. */
-void
+static void
 json_write_text(StringInfo out, const char *text, int len)
 {
 	/* of the control characters that have one */

@@ -12,7 +12,6 @@
 #include "utils/jsonb.h"
 
 extern void json_write(StringInfo out, Datum value, bool isnull, Oid type);
-extern void json_write_text(StringInfo out, const char *text, int len);
 
 /* An object as jsonb, made of its members; it begins as NULL, and has at least one */
 extern void	 jsonb_add(JsonbParseState **object, const char *name, Datum value, bool isnull, Oid type);

@@ -32,6 +32,8 @@
 #include <openssl/hmac.h>
 #include <openssl/param_build.h>
 
+#include "hash.h"
+
 #define TOKEN_MAX_LENGTH  4096
 #define TOKEN_TYPE		  "at+jwt"
 #define TOKEN_HEADER	  "{\"alg\":\"HS256\",\"typ\":\"" TOKEN_TYPE "\"}"
@@ -40,8 +42,9 @@
 #define MAX_SECRETS		  2
 #define MAX_PUBLIC_KEYS	  16
 #define RSA_LEAST_BITS	  2048
-#define REMEMBERED		  1024 /* tokens of a thread, a power of two */
-#define OTHER_TAGS		  63   /* the number of all tags beyond the first ones; only the scope * reaches them */
+#define REMEMBERED		  1024 /* tokens of a thread */
+#define KIND_TOKEN		  9
+#define OTHER_TAGS		  63 /* the number of all tags beyond the first ones; only the scope * reaches them */
 #define ALL_TAGS		  UINT64_MAX
 
 /* a public key of somebody who signs tokens beside us */
@@ -397,16 +400,13 @@ verify(const char *token, size_t len, Actor *actor)
 	return result;
 }
 
-/* remembered_of is where a token is, if it is remembered: by the end of its signature, which nobody can choose. */
+/* remembered_of is where a token is, if it is remembered. */
 static Remembered *
 remembered_of(const char *token, size_t len)
 {
-	uint64_t end = 0;
-
 	if (remembered == NULL && (remembered = calloc(REMEMBERED, sizeof(*remembered))) == NULL)
 		return NULL;
-	memcpy(&end, token + len - (len < sizeof(end) ? len : sizeof(end)), len < sizeof(end) ? len : sizeof(end));
-	return &remembered[(end * 0x9e3779b97f4a7c15) >> 32 & (REMEMBERED - 1)];
+	return &remembered[hash_bytes(token, len, KIND_TOKEN) % REMEMBERED];
 }
 
 static void
