@@ -64,6 +64,8 @@ LOOKUP(shown_product, "products", NULL, "id", "vendor_id", "id", "category_id", 
 LOOKUP(shown_vendor, "vendors", NULL, "name", "currency");
 LOOKUP(shown_category, "categories", NULL, "name");
 LOOKUP(shown_rate, "product_rates", NULL, "days", "amount", "extra_day");
+VIEW_TYPE(product_view, "product_view");
+VIEW_TYPE(rate_view, "rate_view");
 PLAN(
 	product_insert,
 	"INSERT INTO rental.products (id, vendor_id, category_id, name, description, tracking, replacement_value, created_at, kind, "
@@ -412,8 +414,8 @@ product_shown(const pg_uuid_t *id, Datum *row)
 		lookup_row(&shown_category, DatumGetUUIDP(columns[SHOWN_CATEGORY].value), NULL, &columns[SHOWN_CATEGORY_NAME]);
 	columns[SHOWN_RATE] = NULLVALUE;
 	if (lookup_row(&shown_rate, id, DatumGetUUIDP(columns[SHOWN_VENDOR].value), rate))
-		columns[SHOWN_RATE] = VALUE(view_row(view_type("rate_view"), rate, 3));
-	*row = view_row(view_type("product_view"), columns, SHOWN_COLUMNS);
+		columns[SHOWN_RATE] = VALUE(view_row(&rate_view, rate, 3));
+	*row = view_row(&product_view, columns, SHOWN_COLUMNS);
 	return true;
 }
 

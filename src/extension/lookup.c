@@ -3,13 +3,14 @@
  *	  Rows of a table by the first columns of an index, without the executor.
  *
  * For what every price and every order reads: a plan costs several times as
- * much. Keys are uuids, or two texts. A lookup sees what the running query sees, and
+ * much. Keys are uuids, or two texts of collation "C". A lookup sees what the running query sees, and
  * takes no more locks than a query that reads the table would. It asks for no
  * rights: it is for functions that run with those of the extension's owner.
  */
 #include "lookup.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/namespace.h"
@@ -17,6 +18,7 @@
 #include "executor/tuptable.h"
 #include "funcapi.h"
 #include "place.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -33,6 +35,15 @@ static void
 tables_changed(Datum arg, Oid table)
 {
 	generation++;
+}
+
+static void
+hear_of_changes(void)
+{
+	if (generation > 0)
+		return;
+	CacheRegisterRelcacheCallback(tables_changed, (Datum) 0);
+	generation = 1;
 }
 
 /* find_names finds the table, the index and the columns by name. */
@@ -70,11 +81,7 @@ lookup_open(LookupTable *lookup)
 {
 	Relation table;
 
-	if (generation == 0)
-	{
-		CacheRegisterRelcacheCallback(tables_changed, (Datum) 0);
-		generation = 1;
-	}
+	hear_of_changes();
 	for (;;)
 	{
 		if (lookup->generation != generation)
@@ -87,23 +94,29 @@ lookup_open(LookupTable *lookup)
 	}
 }
 
-/* row_values copies the columns of the row in a slot. */
+/* copy_columns copies the columns that are read of a row. */
 static NullableDatum *
-row_values(const LookupTable *lookup, TupleTableSlot *slot, NullableDatum *values)
+copy_columns(const LookupTable *lookup, TupleDesc desc, const Datum *row, const bool *nulls, NullableDatum *values)
 {
-	TupleDesc desc = slot->tts_tupleDescriptor;
-	int		  i;
+	int i;
 
-	slot_getallattrs(slot);
 	for (i = 0; i < lookup->ncolumns; i++, values++)
 	{
 		int				  n = lookup->numbers[i] - 1;
 		Form_pg_attribute column = TupleDescAttr(desc, n);
 
-		values->isnull = slot->tts_isnull[n];
-		values->value = values->isnull ? (Datum) 0 : datumCopy(slot->tts_values[n], column->attbyval, column->attlen);
+		values->isnull = nulls[n];
+		values->value = values->isnull ? (Datum) 0 : datumCopy(row[n], column->attbyval, column->attlen);
 	}
 	return values;
+}
+
+/* row_values copies the columns of the row in a slot. */
+static NullableDatum *
+row_values(const LookupTable *lookup, TupleTableSlot *slot, NullableDatum *values)
+{
+	slot_getallattrs(slot);
+	return copy_columns(lookup, slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull, values);
 }
 
 /*
@@ -155,39 +168,64 @@ uuid_keys(ScanKey keys, const pg_uuid_t *key, const pg_uuid_t *second)
 	return second ? 2 : 1;
 }
 
+/* at_place copies the columns of a row that is where it was before; false if it is not there. */
 static bool
-column_is(TupleTableSlot *slot, AttrNumber column, const pg_uuid_t *value)
+at_place(const LookupTable *lookup, Relation table, const pg_uuid_t *key, const pg_uuid_t *second,
+		 NullableDatum *values)
 {
-	bool  isnull;
-	Datum found = slot_getattr(slot, column, &isnull);
+	TupleDesc	  desc = RelationGetDescr(table);
+	HeapTupleData found;
+	Buffer		  buffer;
+	Datum		 *row;
+	bool		 *nulls;
+	int			  first = lookup->keys[0] - 1;
+	int			  other = lookup->keys[1] - 1;
+	bool		  is_it;
 
-	return !isnull && uuid_equal(DatumGetUUIDP(found), value);
+	if (!place_find(table, key, &found, &buffer))
+		return false;
+	row = palloc(desc->natts * sizeof(Datum));
+	nulls = palloc(desc->natts * sizeof(bool));
+	heap_deform_tuple(&found, desc, row, nulls);
+	is_it = !nulls[first] && uuid_equal(DatumGetUUIDP(row[first]), key) &&
+			(second == NULL || (!nulls[other] && uuid_equal(DatumGetUUIDP(row[other]), second)));
+	if (is_it)
+		copy_columns(lookup, desc, row, nulls, values);
+	ReleaseBuffer(buffer);
+	pfree(row);
+	pfree(nulls);
+	return is_it;
+}
+
+/* in_index copies the columns of a row that the index leads to. */
+static bool
+in_index(const LookupTable *lookup, Relation table, const pg_uuid_t *key, const pg_uuid_t *second,
+		 NullableDatum *values)
+{
+	Relation		index = index_open(lookup->index_oid, AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	ScanKeyData		keys[2];
+	int				nkeys = uuid_keys(keys, key, second);
+	IndexScanDesc	scan = index_beginscan(table, index, GetActiveSnapshot(), nkeys, 0);
+	bool			is_there;
+
+	index_rescan(scan, keys, nkeys, NULL, 0);
+	is_there = place_search(scan, key, slot);
+	if (is_there)
+		row_values(lookup, slot, values);
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	index_close(index, NoLock);
+	return is_there;
 }
 
 /* lookup_row finds a row with a key, and copies its columns; false if there is none. */
 bool
 lookup_row(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, NullableDatum *values)
 {
-	Relation		table = lookup_open(lookup);
-	TupleTableSlot *slot = table_slot_create(table, NULL);
-	bool			is_there = place_fetch(table, key, slot) && column_is(slot, lookup->keys[0], key) &&
-					(second == NULL || column_is(slot, lookup->keys[1], second));
+	Relation table = lookup_open(lookup);
+	bool	 is_there = at_place(lookup, table, key, second, values) || in_index(lookup, table, key, second, values);
 
-	if (!is_there)
-	{
-		Relation	  index = index_open(lookup->index_oid, AccessShareLock);
-		ScanKeyData	  keys[2];
-		int			  nkeys = uuid_keys(keys, key, second);
-		IndexScanDesc scan = index_beginscan(table, index, GetActiveSnapshot(), nkeys, 0);
-
-		index_rescan(scan, keys, nkeys, NULL, 0);
-		is_there = place_search(scan, key, slot);
-		index_endscan(scan);
-		index_close(index, NoLock);
-	}
-	if (is_there)
-		row_values(lookup, slot, values);
-	ExecDropSingleTupleTableSlot(slot);
 	/* what was locked stays locked to the end of the transaction */
 	table_close(table, NoLock);
 	return is_there;
@@ -203,14 +241,14 @@ lookup_rows(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, 
 	return lookup_scan(lookup, keys, uuid_keys(keys, key, second), most, values, 0);
 }
 
-/* lookup_text_row is lookup_row with a key of two texts. */
+/* lookup_text_row is lookup_row with a key of two texts of collation "C". */
 bool
 lookup_text_row(LookupTable *lookup, Datum key, Datum second, NullableDatum *values)
 {
 	ScanKeyData keys[2];
 
-	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, DEFAULT_COLLATION_OID, F_TEXTEQ, key);
-	ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid, DEFAULT_COLLATION_OID, F_TEXTEQ, second);
+	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID, F_TEXTEQ, key);
+	ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID, F_TEXTEQ, second);
 	return lookup_scan(lookup, keys, 2, 1, &values, 1) > 0;
 }
 
@@ -228,17 +266,23 @@ lookup_latest_end(void)
 	PopActiveSnapshot();
 }
 
-/* view_type is the type of a view's rows, or of rows of that name. */
 Oid
-view_type(const char *view)
+view_type(ViewType *view)
 {
-	return get_rel_type_id(get_relname_relid(view, get_namespace_oid("rental", false)));
+	hear_of_changes();
+	if (view->generation != generation)
+	{
+		view->generation = generation;
+		view->type = get_rel_type_id(get_relname_relid(view->view, get_namespace_oid("rental", false)));
+	}
+	return view->type;
 }
 
 /* view_row makes a row of such a type, of its columns in order. */
 Datum
-view_row(Oid type, const NullableDatum *columns, int n)
+view_row(ViewType *view, const NullableDatum *columns, int n)
 {
+	Oid		  type = view_type(view);
 	TupleDesc desc = lookup_rowtype_tupdesc(type, -1);
 	Datum	 *values = palloc(n * sizeof(Datum));
 	bool	 *nulls = palloc(n * sizeof(bool));

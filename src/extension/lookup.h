@@ -30,6 +30,16 @@ typedef struct LookupTable
 	AttrNumber keys[2]; /* the first of the index */
 } LookupTable;
 
+/* The type of a view's rows, or of rows of that name; found as the columns above are */
+typedef struct ViewType
+{
+	const char *view;
+	uint64		generation;
+	Oid			type;
+} ViewType;
+
+#define VIEW_TYPE(name, view_name) static ViewType name = {.view = (view_name)}
+
 #define LOOKUP(name, table_name, index_name, ...) \
 	static LookupTable name = {.table = (table_name), .index = (index_name), .columns = {__VA_ARGS__}}
 
@@ -39,7 +49,7 @@ extern void	 lookup_latest(void);
 extern void	 lookup_latest_end(void);
 extern int	 lookup_rows(LookupTable *lookup, const pg_uuid_t *key, const pg_uuid_t *second, int most,
 						 NullableDatum **values);
-extern Oid	 view_type(const char *view);
-extern Datum view_row(Oid type, const NullableDatum *columns, int n);
+extern Oid	 view_type(ViewType *view);
+extern Datum view_row(ViewType *view, const NullableDatum *columns, int n);
 
 #endif /* RENTAL_LOOKUP_H */

@@ -96,6 +96,8 @@ LOOKUP(product_of_item, "products", NULL, "name", "kind", "tracking");
 LOOKUP(reservations_of_item, "reservations", "reservations_order_item_id_idx", "id");
 LOOKUP(units_of_reservation, "unit_assignments", "unit_assignments_reservation_id_vendor_id_idx", "unit_id");
 LOOKUP(unit_code, "units", NULL, "code");
+VIEW_TYPE(order_view, "order_view");
+VIEW_TYPE(item_view, "order_item_view");
 
 static int
 text_compare(const void *a, const void *b)
@@ -160,7 +162,7 @@ make_items(const pg_uuid_t *id, Pieces *pieces)
 	int			   n = lookup_rows(&items_of_order, id, NULL, MOST_ROWS, &items);
 	Datum		  *rows = palloc(Max(n, 1) * sizeof(Datum));
 	TimestampTz	   now = rental_now();
-	Oid			   type = view_type("order_item_view");
+	Oid			   type = view_type(&item_view);
 	int			   i;
 
 	if (n > 0)
@@ -191,7 +193,7 @@ make_items(const pg_uuid_t *id, Pieces *pieces)
 		pieces->out += dispatched;
 		pieces->back += returned;
 		pieces->is_overdue |= is_overdue;
-		rows[i] = view_row(type, columns, ITEM_COLUMNS);
+		rows[i] = view_row(&item_view, columns, ITEM_COLUMNS);
 	}
 	if (n == 0)
 		return PointerGetDatum(construct_empty_array(type));
@@ -243,7 +245,7 @@ order_row(const pg_uuid_t *id)
 		is_live = strcmp(status, "pending") == 0 || strcmp(status, "confirmed") == 0 || strcmp(status, "active") == 0;
 		if (!is_live)
 			columns[ROW_EXTENSION] = NULLVALUE;
-		result = VALUE(plan_keep_row(view_row(view_type("order_view"), columns, ROW_COLUMNS)));
+		result = VALUE(plan_keep_row(view_row(&order_view, columns, ROW_COLUMNS)));
 	}
 	lookup_latest_end();
 	return result;
