@@ -1,7 +1,7 @@
 -- Activity: what people look at before they order, and what they wanted and could not have.
 
 CREATE TABLE activity (
-	id uuid PRIMARY KEY DEFAULT rental.uuid7(),
+	id uuid NOT NULL DEFAULT rental.uuid7(),
 	vendor_id uuid,
 	kind text NOT NULL CHECK (kind IN ('view', 'search', 'cart', 'checkout')),
 	product_id uuid,
@@ -11,12 +11,11 @@ CREATE TABLE activity (
 	end_at timestamptz,
 	quantity integer,
 	at timestamptz NOT NULL,
-	FOREIGN KEY (product_id, vendor_id) REFERENCES products (id, vendor_id)
+	PRIMARY KEY (at, id)
 );
-CREATE INDEX ON activity (at);
 CREATE INDEX ON activity (user_id) WHERE user_id IS NOT NULL;
 COMMENT ON TABLE activity IS
-	'Looks at products, searches by dates, and steps in carts, told by the servers in batches after their answers. Nothing is kept while rental.activity is off; activity_purge() removes what is older than rental.activity_days.';
+	'Looks at products, searches by dates, and steps in carts, told by the servers in batches after their answers. Nothing is kept while rental.activity is off; activity_purge() removes what is older than rental.activity_days. A product is there when it is recorded, and no foreign key: that would lock, and so write, each product that is looked at.';
 COMMENT ON COLUMN activity.vendor_id IS 'null: of no one vendor';
 COMMENT ON COLUMN activity.kind IS 'view: a product, or the list of them; search: what is free, or costs, in a period; cart: a cart was changed or looked at; checkout: it was ordered, or that was tried';
 COMMENT ON COLUMN activity.user_id IS 'null unless rental.activity_users is on, and for who was not logged in';

@@ -11,12 +11,17 @@
 
 #include "errors.h"
 #include "funcapi.h"
+#include "lookup.h"
+#include "period.h"
 #include "plan.h"
 #include "report.h"
 #include "request.h"
+#include "store.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "period.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
 
 static bool activity_on;
 static bool activity_users;
@@ -33,19 +38,25 @@ activity_settings(void)
 							1, 36500, PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
-PLAN(lists_of, "SELECT jsonb_build_array(value) FROM jsonb_array_elements($1)", JSONBOID);
-PLAN(
-	activity_insert,
-	"INSERT INTO rental.activity (vendor_id, kind, product_id, user_id, visitor, start_at, end_at, quantity, at) "
-	"SELECT v.id, e ->> 'kind', p.id, CASE WHEN $2 THEN (e ->> 'user')::uuid END, e ->> 'visitor', "
-	" (a ->> COALESCE(k.names[1], ''))::timestamptz, (a ->> COALESCE(k.names[2], ''))::timestamptz, (a ->> 'quantity')::integer, $3 "
-	"FROM (SELECT e, e -> 'args' AS a FROM jsonb_array_elements($1) e) e "
-	"LEFT JOIN rental.products p ON p.id = (a ->> 'product_id')::uuid "
-	"LEFT JOIN rental.vendors v ON v.id = COALESCE(p.vendor_id, (a ->> 'vendor')::uuid) "
-	"LEFT JOIN LATERAL (SELECT names FROM (VALUES (ARRAY['start_at', 'end_at']), (ARRAY['from', 'to']), "
-	" (ARRAY['available_from', 'available_to'])) n (names) WHERE a ?& names LIMIT 1) k ON true "
-	"WHERE e ->> 'kind' <> 'order' AND COALESCE(e ->> 'role', '') NOT IN ('vendor', 'admin')",
-	JSONBOID, BOOLOID, TIMESTAMPTZOID);
+/* The values of a row of activity, in this order */
+enum
+{
+	ROW_VENDOR,
+	ROW_KIND,
+	ROW_PRODUCT,
+	ROW_USER,
+	ROW_VISITOR,
+	ROW_START,
+	ROW_END,
+	ROW_QUANTITY,
+	ROW_AT,
+	ROW_COLUMNS
+};
+
+STORE(activity_rows, "activity", "vendor_id", "kind", "product_id", "user_id", "visitor", "start_at", "end_at",
+	  "quantity", "at");
+LOOKUP(product_vendor, "products", NULL, "vendor_id");
+LOOKUP(vendor_known, "vendors", NULL, "id");
 
 /*
  * What an event says was wanted, where it is not there now: by a look at a
@@ -108,20 +119,15 @@ find_price(void *arg)
 		wish->columns[WISH_VALUE].value = PointerGetDatum(DatumGetNumericCopy(wish->columns[WISH_VALUE].value));
 }
 
-/* take_events records a list of events, and what of them could not be had. */
+/* record_wishes records what these events, an array, say was wanted and could not be had. */
 static void
-take_events(void *arg)
+record_wishes(NullableDatum events, NullableDatum now)
 {
-	NullableDatum events = VALUE(*(Datum *) arg);
-	NullableDatum now = VALUE(TimestampTzGetDatum(rental_now()));
-	uint64		  n;
-	uint64		  i;
-	int			  column;
-	Wish		 *found;
+	uint64 n = plan_run(&wishes, events, now);
+	Wish  *found = palloc0((n + 1) * sizeof(Wish));
+	uint64 i;
+	int	   column;
 
-	plan_run(&activity_insert, events, VALUE(BoolGetDatum(activity_users)), now);
-	n = plan_run(&wishes, events, now);
-	found = palloc0((n + 1) * sizeof(Wish));
 	for (i = 0; i < n; i++)
 	{
 		for (column = 0; column < WISH_COLUMNS; column++)
@@ -138,29 +144,153 @@ take_events(void *arg)
 	}
 }
 
+/* member is a member of an object as text; NULL if it is absent, null, or no scalar. */
+static char *
+member(JsonbContainer *object, const char *name)
+{
+	JsonbValue *value = object == NULL ? NULL : getKeyJsonValueFromContainer(object, name, strlen(name), NULL);
+
+	if (value != NULL && value->type == jbvString)
+		return pnstrdup(value->val.string.val, value->val.string.len);
+	if (value != NULL && value->type == jbvNumeric)
+		return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+	return NULL;
+}
+
+static NullableDatum
+member_uuid(JsonbContainer *object, const char *name)
+{
+	char *text = member(object, name);
+
+	return text ? VALUE(DirectFunctionCall1(uuid_in, CStringGetDatum(text))) : NULLVALUE;
+}
+
+static NullableDatum
+member_time(JsonbContainer *object, const char *name)
+{
+	char *text = member(object, name);
+
+	if (text == NULL)
+		return NULLVALUE;
+	return VALUE(
+		DirectFunctionCall3(timestamptz_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+/* the period that the arguments of a call ask for, under whichever names */
+static void
+fill_period(NullableDatum *row, JsonbContainer *args)
+{
+	static const char *const names[][2] = {{"start_at", "end_at"}, {"from", "to"}, {"available_from", "available_to"}};
+	int						 i;
+
+	row[ROW_START] = row[ROW_END] = NULLVALUE;
+	for (i = 0; i < lengthof(names) && row[ROW_END].isnull; i++)
+	{
+		row[ROW_START] = member_time(args, names[i][0]);
+		row[ROW_END] = row[ROW_START].isnull ? NULLVALUE : member_time(args, names[i][1]);
+	}
+	if (row[ROW_END].isnull)
+		row[ROW_START] = NULLVALUE;
+}
+
+/* fill_row makes a row of an event; a product or vendor that is not there is left out. */
+static void
+fill_row(NullableDatum *row, const char *kind, JsonbContainer *event, JsonbContainer *args)
+{
+	char *quantity = member(args, "quantity");
+
+	row[ROW_KIND] = text_or_null(kind);
+	row[ROW_VISITOR] = text_or_null(member(event, "visitor"));
+	row[ROW_USER] = activity_users ? member_uuid(event, "user") : NULLVALUE;
+	row[ROW_PRODUCT] = member_uuid(args, "product_id");
+	if (!row[ROW_PRODUCT].isnull &&
+		!lookup_row(&product_vendor, DatumGetUUIDP(row[ROW_PRODUCT].value), NULL, &row[ROW_VENDOR]))
+		row[ROW_PRODUCT] = NULLVALUE;
+	if (row[ROW_PRODUCT].isnull)
+	{
+		row[ROW_VENDOR] = member_uuid(args, "vendor");
+		if (!row[ROW_VENDOR].isnull &&
+			!lookup_row(&vendor_known, DatumGetUUIDP(row[ROW_VENDOR].value), NULL, &row[ROW_VENDOR]))
+			row[ROW_VENDOR] = NULLVALUE;
+	}
+	fill_period(row, args);
+	row[ROW_QUANTITY] = quantity ? VALUE(DirectFunctionCall1(int4in, CStringGetDatum(quantity))) : NULLVALUE;
+	row[ROW_AT] = VALUE(TimestampTzGetDatum(rental_now()));
+}
+
+static JsonbContainer *
+object_of(JsonbValue *value)
+{
+	return value != NULL && value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data)
+			   ? value->val.binary.data
+			   : NULL;
+}
+
+/* Events of a list, from one up to another */
+typedef struct Events
+{
+	Jsonb *list;
+	uint32 first;
+	uint32 end;
+} Events;
+
+/* take_events records events, and what of them could not be had. */
+static void
+take_events(void *arg)
+{
+	Events			*events = arg;
+	NullableDatum	*rows = palloc((events->end - events->first) * ROW_COLUMNS * sizeof(NullableDatum));
+	int				 nrows = 0;
+	JsonbParseState *wanting = NULL; /* what may say that something was wanted: all but looks */
+	uint32			 i;
+
+	for (i = events->first; i < events->end; i++)
+	{
+		JsonbValue	   *value = getIthJsonbValueFromContainer(&events->list->root, i);
+		JsonbContainer *event = object_of(value);
+		char		   *kind = member(event, "kind");
+		char		   *role = member(event, "role");
+		bool			is_staff = role != NULL && (strcmp(role, "vendor") == 0 || strcmp(role, "admin") == 0);
+
+		if (kind == NULL)
+			rental_raise(missing_field, errmsg("an event has a kind"), errfield("kind"));
+		if (strcmp(kind, "order") != 0 && !is_staff)
+			fill_row(&rows[nrows++ * ROW_COLUMNS], kind, event,
+					 object_of(getKeyJsonValueFromContainer(event, "args", strlen("args"), NULL)));
+		if (strcmp(kind, "view") != 0)
+		{
+			if (wanting == NULL)
+				pushJsonbValue(&wanting, WJB_BEGIN_ARRAY, NULL);
+			pushJsonbValue(&wanting, WJB_ELEM, value);
+		}
+	}
+	if (nrows > 0)
+		store_rows(&activity_rows, rows, ROW_COLUMNS, nrows);
+	if (wanting != NULL)
+		record_wishes(VALUE(JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&wanting, WJB_END_ARRAY, NULL)))),
+					  VALUE(TimestampTzGetDatum(rental_now())));
+}
+
 /* activity_record(events jsonb): all at once, or one by one if that fails */
 PG_FUNCTION_INFO_V1(activity_record);
 Datum
 activity_record(PG_FUNCTION_ARGS)
 {
+	Events all = {PG_GETARG_JSONB_P(0), 0, 0};
 	int32  understood = 0;
-	uint64 n;
-	uint64 i;
-	Datum *lists;
-	Datum  all = PG_GETARG_DATUM(0);
+	uint32 i;
 
 	if (!activity_on)
 		PG_RETURN_INT32(0);
+	if (!JB_ROOT_IS_ARRAY(all.list) || JB_ROOT_IS_SCALAR(all.list))
+		rental_raise(invalid_field, errmsg("events must be a list"), errfield("events"));
+	all.end = JB_ROOT_COUNT(all.list);
 	plan_open();
-	n = plan_read(&lists_of, VALUE(all));
-	lists = palloc((n + 1) * sizeof(Datum));
-	for (i = 0; i < n; i++)
-		lists[i] = plan_datum(i, 1);
 	if (plan_try(take_events, &all, true) == NULL)
-		understood = (int32) n;
+		understood = all.end;
 	else
-		for (i = 0; i < n; i++)
-			if (plan_try(take_events, &lists[i], true) == NULL)
+		for (i = 0; i < all.end; i++)
+			if (plan_try(take_events, &(Events){all.list, i, i + 1}, true) == NULL)
 				understood++;
 	plan_close();
 	PG_RETURN_INT32(understood);

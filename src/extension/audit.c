@@ -375,7 +375,7 @@ audit_record(PG_FUNCTION_ARGS)
 	record_actor(record);
 	record[AUDIT_TABLE] = VALUE(CStringGetTextDatum(table_name(data->tg_relation)));
 	record[AUDIT_ACTION] = VALUE(CStringGetTextDatum(action));
-	store_values(&trail, record, AUDIT_COLUMNS);
+	store_rows(&trail, record, AUDIT_COLUMNS, 1);
 	return PointerGetDatum(NULL);
 }
 
@@ -432,7 +432,7 @@ append_note(const char *table, const char *action, const pg_uuid_t *row_id, cons
 		record[AUDIT_ADDRESS] = NULLVALUE; /* who erases their own account leaves no address either */
 	}
 	record[AUDIT_NEW] = VALUE(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
-	store_values(&trail, record, AUDIT_COLUMNS);
+	store_rows(&trail, record, AUDIT_COLUMNS, 1);
 }
 
 uint64

@@ -464,9 +464,9 @@ insert_row(Store *store, EState *estate, ResultRelInfo *info, TupleTableSlot *sl
 	}
 }
 
-/* store_values inserts a row, of whose columns some are given. */
+/* store_rows inserts rows, one after the other in a list of values, of whose columns some are given. */
 void
-store_values(StoreTable *table, const NullableDatum *values, int nvalues)
+store_rows(StoreTable *table, const NullableDatum *values, int nvalues, int nrows)
 {
 	Relation relation =
 		table_open(get_relname_relid(table->table, get_namespace_oid("rental", false)), RowExclusiveLock);
@@ -495,16 +495,21 @@ store_values(StoreTable *table, const NullableDatum *values, int nvalues)
 	}
 	estate->es_opened_result_relations = list_make1(&info);
 
-	fill_row(store, estate, slot, values, nvalues);
-	if (triggers == NULL)
-		insert_row(store, estate, &info, slot);
-	else
+	if (triggers != NULL)
 	{
 		use_triggers(&info, triggers);
 		AfterTriggerBeginQuery();
 		if (triggers->trig_insert_before_statement)
 			ExecBSInsertTriggers(estate, &info);
+	}
+	for (i = 0; i < nrows; i++, values += nvalues)
+	{
+		fill_row(store, estate, slot, values, nvalues);
 		insert_row(store, estate, &info, slot);
+		ResetPerTupleExprContext(estate);
+	}
+	if (triggers != NULL)
+	{
 		if (triggers->trig_insert_after_statement)
 			ExecASInsertTriggers(estate, &info, NULL);
 		AfterTriggerEndQuery(estate);

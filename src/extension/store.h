@@ -30,9 +30,9 @@ typedef struct StoreTable
 
 /* The values, of the types of the columns, in their order */
 #define store_row(table, ...) \
-	store_values(table, (NullableDatum[]){__VA_ARGS__}, sizeof((NullableDatum[]){__VA_ARGS__}) / sizeof(NullableDatum))
+	store_rows(table, (NullableDatum[]){__VA_ARGS__}, sizeof((NullableDatum[]){__VA_ARGS__}) / sizeof(NullableDatum), 1)
 
 extern bool store_is_own(TupleTableSlot *slot);
-extern void store_values(StoreTable *table, const NullableDatum *values, int nvalues);
+extern void store_rows(StoreTable *table, const NullableDatum *values, int nvalues, int nrows);
 
 #endif /* RENTAL_STORE_H */

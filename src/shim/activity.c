@@ -8,7 +8,8 @@
  * and by which rule it was refused.  Once a second, or when many have come
  * together, they go to rental.activity_record(), which knows what they mean.
  * What cannot be written is dropped: it is worth no request's time.  Of the
- * client only a hash is told, whose key no other process has.
+ * client only a hash is told, whose key no other process has.  Of robots,
+ * which look at more in a second than people can, no more is told.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,6 +32,8 @@
 #define NOTE_MOST	 16384	/* bytes of one */
 #define BYTES_MOST	 524288 /* of all that wait */
 #define SEEN		 4096	/* reads of a batch that are known again */
+#define CLIENTS		 4096	/* whose looks are counted */
+#define LOOKS_MOST	 50		/* of one client in a second; who looks at more is no person */
 
 struct Activity
 {
@@ -39,8 +42,9 @@ struct Activity
 	h2o_timeout_entry_t tick;
 	Buffer				notes; /* a JSON array without its end */
 	unsigned			nnotes;
-	uint64_t			seen[SEEN]; /* hashes of reads since the last batch */
-	Buffer				batch;		/* on its way */
+	uint64_t			seen[SEEN];		/* hashes of reads since the last batch */
+	uint8_t				looks[CLIENTS]; /* of this second, of the clients that fall on the same counter */
+	Buffer				batch;			/* on its way */
 	PgQuery				query;
 	bool				busy;
 	const char		   *values[1];
@@ -127,14 +131,19 @@ arguments_of(Call *call)
 	return call->values + endpoint->context;
 }
 
+static uint64_t
+visitor_hash(const Call *call)
+{
+	return hash_bytes(call->client, strlen(call->client), KIND_VISITOR);
+}
+
 static void
 write_note(Buffer *note, Call *call, const char *const *arguments)
 {
 	const Endpoint *endpoint = call->endpoint;
 	char			visitor[17];
 
-	snprintf(visitor, sizeof(visitor), "%016llx",
-			 (unsigned long long) hash_bytes(call->client, strlen(call->client), KIND_VISITOR));
+	snprintf(visitor, sizeof(visitor), "%016llx", (unsigned long long) visitor_hash(call));
 	buffer_append_char(note, '{');
 	append_member(note, "kind", endpoint->activity);
 	append_member(note, "user", call->actor.user_id);
@@ -149,6 +158,18 @@ write_note(Buffer *note, Call *call, const char *const *arguments)
 	for (int i = 0; i < endpoint->nargs; i++)
 		append_member(note, endpoint->args[i].name, arguments[i]);
 	buffer_append_text(note, "}}");
+}
+
+/* is_robot counts a look of a client, which is a robot's if there are too many in this second. */
+static bool
+is_robot(Activity *activity, const Call *call)
+{
+	uint8_t *looks = &activity->looks[visitor_hash(call) % CLIENTS];
+
+	if (*looks == LOOKS_MOST)
+		return true;
+	(*looks)++;
+	return false;
 }
 
 /* was_seen: the same client has just read the same, which is told once a batch. */
@@ -175,7 +196,18 @@ activity_note(Activity *activity, Call *call)
 
 	if (call->is_head || (status >= 400 && status != 409))
 		return;
-	if ((call->endpoint->method == METHOD_GET && was_seen(activity, call)) || (arguments = arguments_of(call)) == NULL)
+	if (call->endpoint->method == METHOD_GET)
+	{
+		if (is_robot(activity, call))
+		{
+			metrics_add(METRIC_ACTIVITY_ROBOTS, 1);
+			return;
+		}
+		if (was_seen(activity, call))
+			return;
+	}
+	arguments = arguments_of(call);
+	if (arguments == NULL)
 		return;
 	buffer_init(&note, &call->req->pool, 512);
 	write_note(&note, call, arguments);
@@ -197,6 +229,7 @@ on_tick(h2o_timeout_entry_t *entry)
 {
 	Activity *activity = H2O_STRUCT_FROM_MEMBER(Activity, tick, entry);
 
+	memset(activity->looks, 0, sizeof(activity->looks));
 	activity_flush(activity);
 	h2o_timeout_link(activity->context->loop, &activity->context->one_sec_timeout, &activity->tick);
 }

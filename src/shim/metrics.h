@@ -65,7 +65,8 @@
 	METRIC(EXPORTS_DROPPED, "exports_dropped_total", "", "counter",                                                   \
 		   "Exports cut off: a slow client, one that left, or an error")                                              \
 	METRIC(ACTIVITY_DROPPED, "activity_dropped_total", "", "counter",                                                 \
-		   "Notes of activity, or batches of them, that were not written")
+		   "Notes of activity, or batches of them, that were not written")                                            \
+	METRIC(ACTIVITY_ROBOTS, "activity_robots_total", "", "counter", "Looks that were not noted, since robots made them")
 
 typedef enum Metric
 {

@@ -136,6 +136,18 @@ sql("ALTER DATABASE $database RESET rental.activity_users");
 	is(sql("SELECT count(DISTINCT visitor) FROM rental.activity WHERE product_id = '$thing->{id}'"), 1201, 'each a visitor of its own');
 	shim_stop($shim);
 }
+{
+	my $shim = shim_start(RENTAL_TRUSTED_HOPS => 1, RENTAL_ADMIN_PORT => shim_port());
+	my $before = sql('SELECT count(*) FROM rental.activity');
+	for my $word ('a' .. 'd')
+	{
+		call('GET', "/api/catalog/products/?search=$word&page_size=$_", url => $shim->{url}, headers => { 'X-Forwarded-For' => '10.9.9.9' }) for 1 .. 100;
+	}
+	my ($robots) = call('GET', '/metrics', url => $shim->{admin})->{text} =~ /^rental_activity_robots_total (\d+)$/m;
+	cmp_ok($robots, '>', 0, 'who looks at four hundred lists at once is a robot');
+	is(kept('true', $before + 400 - $robots), $before + 400 - $robots, 'of which only the first looks of a second are told');
+	shim_stop($shim);
+}
 is(sql("SELECT rental.activity_record('[{\"kind\":\"view\",\"visitor\":\"x\",\"args\":{\"product_id\":\"no\"}},{\"kind\":\"nonsense\"},{\"kind\":\"view\",\"visitor\":\"x\",\"args\":{}}]')"), 1,
 	'what makes no sense is left out by itself');
 is(sql('SELECT rental.activity_purge()'), 0, 'nothing is old');
