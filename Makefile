@@ -84,7 +84,7 @@ page:
 
 .PHONY: need-extension need-shim page
 need-extension:
-	@pkg-config --exists libargon2 || { echo "libargon2 (or pkg-config) is not here: run 'make deps' first." >&2; exit 1; }
+	@pkg-config --exists libargon2 libxxhash || { echo "libargon2 or libxxhash (or pkg-config) is not here: run 'make deps' first." >&2; exit 1; }
 need-shim:
 	@for lib in $(shell sed -n "s,^LIBRARIES = ,,p" src/shim/Makefile); do \
 	  pkg-config --exists $$lib || { echo "$$lib (or pkg-config) is not here: run 'make deps' first, or 'make with_shim=no'." >&2; exit 1; }; done

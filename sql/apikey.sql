@@ -22,13 +22,13 @@ INSERT INTO vendor_members (vendor_id, user_id, role) VALUES
 SET rental.clock = '2026-06-01T10:00:00Z';
 -- a log-in makes keys, a key makes none; owners and managers do, staff and customers do not
 BEGIN;
-SELECT request_begin(:owner, 'vendor', :v, :session, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :owner, 'vendor', :v, :session, '', '', ''));
 SELECT id AS k, name, scopes, rate_limit, expires_at, key LIKE prefix || '\_%' AS starts_with_its_prefix FROM api_key_create(' till ', expires_at => '2026-06-11T10:00:00Z') \gset
 \echo :name :scopes :rate_limit :expires_at :starts_with_its_prefix
 SELECT scopes, rate_limit FROM api_key_create('narrow', '{orders:read,catalog:write,*:read}', 10);
 COMMIT;
 BEGIN;
-SELECT request_begin(:owner, 'vendor', :v, NULL, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :owner, 'vendor', :v, '', '', '', ''));
 SAVEPOINT s;
 SELECT api_key_create('more');
 ROLLBACK TO s;
@@ -39,7 +39,7 @@ ROLLBACK TO s;
 SELECT api_key_revoke(:'k');
 ROLLBACK;
 BEGIN;
-SELECT request_begin(:manager, 'vendor', :v, :session, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :manager, 'vendor', :v, :session, '', '', ''));
 SELECT name FROM api_key_create('of a manager');
 SAVEPOINT s;
 SELECT api_key_get(:'k');
@@ -55,16 +55,16 @@ ROLLBACK TO s;
 SELECT (SELECT array_agg(r.name) FROM unnest(results) r) AS names, count FROM api_key_list(count => 'exact');
 COMMIT;
 BEGIN;
-SELECT request_begin(:staff, 'vendor', :v, :session, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :staff, 'vendor', :v, :session, '', '', ''));
 SELECT api_key_create('x');
 ROLLBACK;
 BEGIN;
-SELECT request_begin(:customer, 'customer', NULL, :session, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :customer, 'customer', '', :session, '', '', ''));
 SELECT api_key_create('x');
 ROLLBACK;
 -- what no key can be
 BEGIN;
-SELECT request_begin(:owner, 'vendor', :v, :session, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :owner, 'vendor', :v, :session, '', '', ''));
 SAVEPOINT s;
 SELECT api_key_create('x', '{}');
 ROLLBACK TO s;
@@ -94,13 +94,13 @@ UPDATE api_keys SET scopes = '{"a b:read"}' WHERE id = :'k';
 UPDATE api_keys SET scopes = '{orders:read,NULL}' WHERE id = :'k';
 -- changing
 BEGIN;
-SELECT request_begin(:owner, 'vendor', :v, :session, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :owner, 'vendor', :v, :session, '', '', ''));
 SELECT name, scopes, rate_limit FROM api_key_update(:'k', scopes => '{orders:read}', rate_limit => 60);
 SELECT name, scopes, rate_limit FROM api_key_update(:'k', name => 'Till', given => '{name,rate_limit}');
 COMMIT;
 -- rotation: the successor lives as long as the first was made to, the first for the overlap
 BEGIN;
-SELECT request_begin(:owner, 'vendor', :v, :session, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :owner, 'vendor', :v, :session, '', '', ''));
 SAVEPOINT s;
 SELECT api_key_rotate(:'k', '31 days');
 ROLLBACK TO s;
@@ -109,7 +109,7 @@ ROLLBACK TO s;
 COMMIT;
 SET rental.clock = '2026-06-05T10:00:00Z';
 BEGIN;
-SELECT request_begin(:owner, 'vendor', :v, :session, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :owner, 'vendor', :v, :session, '', '', ''));
 SELECT id AS l, name, scopes, created_at, expires_at FROM api_key_rotate(:'k') \gset
 \echo :name :scopes :created_at :expires_at
 SELECT replaces = :'k' AS replaces FROM api_key_get(:'l');
@@ -131,7 +131,7 @@ SELECT api_key_used(ARRAY[:'l']::uuid[], '{1}', '{1}');
 SET rental.clock = '2026-06-07T00:30:00Z';
 SELECT api_key_used(ARRAY[:'l']::uuid[], '{7}', '{0}');
 BEGIN;
-SELECT request_begin(:owner, 'vendor', :v, NULL, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :owner, 'vendor', :v, '', '', '', ''));
 SELECT r.name, r.key_id = :'l' AS second, r.day, r.requests, r.errors FROM usage_list() l, unnest(l.results) r ORDER BY r.day, r.requests;
 SELECT count FROM usage_list(count => 'exact', "from" => '2026-06-07');
 SELECT count FROM usage_list(count => 'exact', "to" => '2026-06-06');
@@ -139,12 +139,12 @@ SELECT count FROM usage_list(count => 'exact', key_id => :'k');
 SELECT last_used_at FROM api_key_get(:'l');
 COMMIT;
 BEGIN;
-SELECT request_begin(:manager, 'vendor', :v, NULL, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :manager, 'vendor', :v, '', '', '', ''));
 SELECT count FROM usage_list(count => 'exact', key_id => :'k');
 COMMIT;
 -- administrators see and end everybody's, and change and replace nobody's
 BEGIN;
-SELECT request_begin(:admin, 'admin', NULL, :session, NULL, NULL, NULL);
+SELECT request_begin(concat_ws(E'\n', :admin, 'admin', '', :session, '', '', ''));
 SELECT count FROM usage_list(count => 'exact', key_id => :'k');
 SELECT count FROM api_key_list(user_id => :owner, count => 'exact');
 SELECT name FROM api_key_get(:'l');

@@ -26,11 +26,10 @@ COMMENT ON FUNCTION rental.now() IS 'The time that every rule goes by: the start
 
 -- Requests of the HTTP shim
 
-CREATE FUNCTION request_begin(user_id uuid, role text, vendor_id uuid, session_id uuid, request_id text,
-	client_address text, target text) RETURNS void
-	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'request_begin';
-COMMENT ON FUNCTION request_begin(uuid, text, uuid, uuid, text, text, text) IS
-	'Says who is calling until the end of the transaction; only the shim may. A null user is anonymous; target is the path and query of the request.';
+CREATE FUNCTION request_begin(caller text) RETURNS boolean
+	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'request_begin';
+COMMENT ON FUNCTION request_begin(text) IS
+	'Says who is calling until the end of the transaction; only the shim may. Seven lines, empty where there is nothing: user id, role, vendor id, session id, request id, client address, and the path and query of the request. Without a user the caller is anonymous. Always true.';
 
 CREATE FUNCTION act_as(user_id uuid, role text DEFAULT NULL, vendor_id uuid DEFAULT NULL) RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'act_as';
@@ -38,17 +37,17 @@ COMMENT ON FUNCTION act_as(uuid, text, uuid) IS
 	'Lets a superuser or rental_admin act as a user until the end of the transaction: with the role and team that the account has, or with those given (customer, vendor or admin). Errors: forbidden, not_found.';
 
 CREATE FUNCTION response(answer anyelement) RETURNS text
-	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'response';
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'response';
 COMMENT ON FUNCTION response(anyelement) IS
-	'The JSON of the HTTP contract: rows are objects, numeric is a decimal string, timestamptz RFC 3339 in UTC.';
+	'An answer: the headers that the request added to it, a line each, an empty line, and the JSON of the HTTP contract: rows are objects, numeric is a decimal string, timestamptz RFC 3339 in UTC. Without a value there is no body.';
 
 CREATE FUNCTION response_rows(answer anyarray) RETURNS text
 	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'response_rows';
-COMMENT ON FUNCTION response_rows(anyarray) IS 'The JSON list of all rows of a set-returning function.';
+COMMENT ON FUNCTION response_rows(anyarray) IS 'An answer as response makes it, with the JSON list of all rows of a set-returning function.';
 
-CREATE FUNCTION response_headers() RETURNS text
-	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'response_headers';
-COMMENT ON FUNCTION response_headers() IS 'The headers that the request added to its answer, a line each; null if none.';
+CREATE FUNCTION response_none(answer text) RETURNS text
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'response_none';
+COMMENT ON FUNCTION response_none(text) IS 'An answer as response makes it, of a function that returns nothing: it has no body.';
 
 -- Endpoints: one row makes a function an HTTP operation
 

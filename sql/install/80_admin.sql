@@ -41,23 +41,19 @@ CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[]
 	OUT tag text, OUT raw_body boolean, OUT csv boolean, OUT activity text) RETURNS SETOF record
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS $$
 	SELECT e.method, e.path, e.auth, e.status, e.rate_class,
-		CASE WHEN e.csv THEN format('SELECT piece FROM (SELECT nullif(%s::text, %L) AS piece UNION ALL SELECT rental.csv_begin($%s::text, %L) '
+		CASE WHEN e.csv THEN format('SELECT piece FROM (SELECT CASE WHEN %s THEN NULL::text END AS piece UNION ALL SELECT rental.csv_begin($%s::text, %L) '
 				'UNION ALL SELECT rental.csv_row(f) FROM %s f UNION ALL SELECT rental.csv_end()) pieces WHERE piece IS NOT NULL',
-			x.begin, '', x.context + p.pronargs + 1, names.list, c.call)
-		ELSE 'SELECT ' || x.begin || ', '
-		|| CASE e.method
+			x.begin, x.context + p.pronargs + 1, names.list, c.call)
+		ELSE format('SELECT %s WHERE %s', CASE e.method
 			WHEN 'GET' THEN c.answer
-			WHEN 'POST' THEN format('CASE WHEN CASE WHEN $8::text IS NULL THEN true ELSE rental.request_claim($8, $9::text) END '
-				'THEN %s ELSE rental.response_replayed() END', c.answer)
-			ELSE format('CASE WHEN CASE WHEN $8::text IS NULL THEN true ELSE rental.request_match($8, %L, %s) END THEN %s END',
-				present.query, COALESCE(present.args, 'NULL'), c.answer) END
-		|| CASE WHEN e.method = 'POST'
-			THEN format(', CASE WHEN $8 IS NULL THEN rental.response_headers() ELSE rental.response_headers_kept(%s) END', e.status)
-			ELSE ', rental.response_headers()' END END,
+			WHEN 'POST' THEN format('rental.response_keep(CASE WHEN CASE WHEN $2::text IS NULL THEN true ELSE rental.request_claim($2, $3::text) END '
+				'THEN %s END, %s)', c.answer, e.status)
+			ELSE format('CASE WHEN CASE WHEN $2::text IS NULL THEN true ELSE rental.request_match($2, %L, %s) END THEN %s END',
+				present.query, COALESCE(present.args, 'NULL'), c.answer) END, x.begin) END,
 		c.args, e.cache_seconds, e.cache_tags, e.stream, e.upload_field, e.upload_bytes, e.download, p.provolatile <> 'v', e.tag, e.raw_body, e.csv, e.activity
 	FROM endpoint e
-	CROSS JOIN LATERAL (SELECT CASE e.method WHEN 'GET' THEN 7 WHEN 'POST' THEN 9 ELSE 8 END AS context,
-		'rental.request_begin($1::uuid, $2::text, $3::uuid, $4::uuid, $5::text, $6::text, $7::text)' AS begin) x
+	CROSS JOIN LATERAL (SELECT CASE e.method WHEN 'GET' THEN 1 WHEN 'POST' THEN 3 ELSE 2 END AS context,
+		'rental.request_begin($1::text)' AS begin) x
 	JOIN endpoint_function f ON f.method = e.method AND f.path = e.path
 	JOIN pg_proc p ON p.oid = f.function AND (p.proretset OR NOT e.csv)
 	CROSS JOIN LATERAL (
@@ -68,7 +64,7 @@ CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[]
 			ARRAY[p.proname::text]) AS list
 	) names
 	JOIN LATERAL (
-		SELECT CASE WHEN p.prorettype = 'void'::regtype THEN format('nullif(%s::text, '''')', call.text)
+		SELECT CASE WHEN p.prorettype = 'void'::regtype THEN format('rental.response_none(%s::text)', call.text)
 				WHEN p.proretset THEN format('rental.response_rows(ARRAY(SELECT f FROM %s f))', call.text)
 				ELSE format('rental.response(%s)', call.text) END AS answer,
 			call.text AS call, call.args
@@ -86,7 +82,7 @@ CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[]
 		-- what GET of the same path answers, for If-Match: its arguments are those of the path
 		SELECT format('SELECT rental.response(%s(%s))', g.function,
 				string_agg(format('%I => $%s::%s', a.name, a.ord, a.declared), ', ' ORDER BY a.ord)) AS query,
-			format('ARRAY[%s]', string_agg(format('$%s::text', own.position + 8), ', ' ORDER BY a.ord)) AS args
+			format('ARRAY[%s]', string_agg(format('$%s::text', own.position + 2), ', ' ORDER BY a.ord)) AS args
 		FROM endpoint g
 		JOIN endpoint_function gf ON gf.method = g.method AND gf.path = g.path
 		JOIN pg_proc gp ON gp.oid = gf.function AND NOT gp.proretset
@@ -101,7 +97,7 @@ CREATE FUNCTION endpoint_catalog(OUT method text, OUT path text, OUT auth text[]
 	ORDER BY e.path, e.method
 $$;
 COMMENT ON FUNCTION endpoint_catalog() IS
-	'Every endpoint with the statement that serves it and the arguments that it takes. $1 to $7 are those of request_begin; then come Idempotency-Key and fingerprint of a POST, or If-Match of PUT, PATCH and DELETE; then the arguments. Those that are stable may share a transaction with others. The rows of an export''s statement are pieces of its text. An endpoint whose function is missing or ambiguous, or no set though it is an export, is left out.';
+	'Every endpoint with the statement that serves it, which returns one text as response makes it, and the arguments that it takes. $1 is that of request_begin; then come Idempotency-Key and fingerprint of a POST, or If-Match of PUT, PATCH and DELETE; then the arguments. Those that are stable may share a transaction with others. The rows of an export''s statement are pieces of its text. An endpoint whose function is missing or ambiguous, or no set though it is an export, is left out.';
 
 CREATE TYPE api_view AS (name text, version text, links json);
 CREATE FUNCTION api_root() RETURNS api_view

@@ -4,12 +4,11 @@
 -- Requests that carry an Idempotency-Key
 
 CREATE TABLE idempotency_keys (
-	caller text NOT NULL,
-	key text NOT NULL,
-	fingerprint text NOT NULL,
-	status integer,
-	body text,
-	headers text,
+	caller text COLLATE "C" NOT NULL,
+	key text COLLATE "C" NOT NULL,
+	fingerprint text COLLATE "C" NOT NULL,
+	status integer NOT NULL,
+	response text NOT NULL,
 	created_at timestamptz NOT NULL,
 	PRIMARY KEY (caller, key)
 );
@@ -18,20 +17,17 @@ COMMENT ON TABLE idempotency_keys IS
 	'Answers to requests with an Idempotency-Key, kept for 24 hours. A row commits with the work it stands for, so a failed request leaves none.';
 COMMENT ON COLUMN idempotency_keys.caller IS 'the user, or the address of an anonymous client';
 COMMENT ON COLUMN idempotency_keys.fingerprint IS 'SHA-256 of method, target and body';
+COMMENT ON COLUMN idempotency_keys.response IS 'headers, an empty line and body, as the function response makes them';
 
 CREATE FUNCTION request_claim(key text, fingerprint text) RETURNS boolean
-	LANGUAGE c STRICT VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
+	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION request_claim(text, text) IS
 	'Claims an Idempotency-Key for the running request: true if the work is to be done, false if it was done before. Errors: idempotency_key_reused, idempotency_conflict while another request holds the key.';
 
-CREATE FUNCTION response_replayed() RETURNS text
+CREATE FUNCTION response_keep(answer text, status integer) RETURNS text
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION response_replayed() IS 'The body of the answer that request_claim found.';
-
-CREATE FUNCTION response_headers_kept(status integer) RETURNS text
-	LANGUAGE c STRICT VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rental, pg_temp AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION response_headers_kept(integer) IS
-	'What response_headers returns, after keeping the answer under the key that was claimed; answers that hold a secret are not kept.';
+COMMENT ON FUNCTION response_keep(text, integer) IS
+	'The answer, after keeping it under the key that was claimed, if one was; or the one that was kept, if the work was done before. Answers that hold a secret are not kept.';
 
 -- Conditional changes
 
@@ -126,5 +122,5 @@ UPDATE endpoint SET cache_seconds = 60, cache_tags = '{categories}' WHERE method
 UPDATE endpoint SET cache_seconds = 60, cache_tags = '{vendors}'
 	WHERE method = 'GET' AND path IN ('/api/users/vendors/', '/api/users/vendors/{vendor_id}/');
 
-GRANT EXECUTE ON FUNCTION request_claim(text, text), response_replayed(), response_headers_kept(integer),
+GRANT EXECUTE ON FUNCTION request_claim(text, text), response_keep(text, integer),
 	request_match(text, text, text[]), revocation_recent(integer), stream_replay(text[], bigint[]) TO rental_shim;

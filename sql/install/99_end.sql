@@ -14,7 +14,7 @@ BEGIN
 			EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO rental_admin', f.signature);
 		END IF;
 	END LOOP;
-	REVOKE ALL ON FUNCTION request_begin(uuid, text, uuid, uuid, text, text, text), api_key_used(uuid[], bigint[], bigint[]) FROM rental_admin;
+	REVOKE ALL ON FUNCTION request_begin(text), api_key_used(uuid[], bigint[], bigint[]) FROM rental_admin;
 	REVOKE ALL ON FUNCTION audit_purge(timestamptz), audit_erase(uuid) FROM rental_admin;
 	-- (but the row types of tables and views: pg_dump warns of rights on those that an extension sets)
 	FOR t IN SELECT y.oid::regtype AS name FROM pg_catalog.pg_type y LEFT JOIN pg_catalog.pg_class c ON c.oid = y.typrelid
@@ -36,7 +36,7 @@ BEGIN
 	FOR f IN SELECT DISTINCT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
 		LEFT JOIN endpoint e ON e.function = 'rental.' || p.proname
 		WHERE p.pronamespace = 'rental'::regnamespace
-			AND (e.function IS NOT NULL OR p.proname IN ('request_begin', 'response', 'response_rows', 'response_headers', 'endpoint_catalog', 'csv_begin', 'csv_row', 'csv_end', 'activity_record'))
+			AND (e.function IS NOT NULL OR p.proname IN ('request_begin', 'response', 'response_rows', 'response_none', 'endpoint_catalog', 'csv_begin', 'csv_row', 'csv_end', 'activity_record'))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rental_shim', f.signature);
 	END LOOP;

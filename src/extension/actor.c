@@ -17,6 +17,7 @@
 #include "plan.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 PLAN(member_role_of, "SELECT role FROM rental.vendor_members WHERE vendor_id = $1 AND user_id = $2", UUIDOID, UUIDOID);
@@ -59,43 +60,67 @@ role_by_name(const char *name)
 	rental_raise(invalid_token, errmsg("unknown role \"%s\"", name));
 }
 
-/*
- * request_begin(user_id uuid, role text, vendor_id uuid, session_id uuid,
- * request_id text, client_address text, target text)
- */
+static pg_uuid_t
+caller_uuid(const char *text)
+{
+	return *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
+}
+
+/* request_begin(caller text): seven lines, see sql/install/00_base.sql */
 PG_FUNCTION_INFO_V1(request_begin);
 Datum
 request_begin(PG_FUNCTION_ARGS)
 {
+	enum
+	{
+		USER,
+		ROLE,
+		VENDOR,
+		SESSION,
+		REQUEST,
+		CLIENT,
+		TARGET,
+		LINES
+	};
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	char		 *rest = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char		 *lines[LINES];
+	int			  i;
 
+	for (i = 0; i < LINES; i++)
+	{
+		char *end = strchr(rest, '\n');
+
+		if ((end == NULL) != (i == LINES - 1))
+			rental_raise(invalid_value, errmsg("a caller has %d lines", LINES), errfield("caller"));
+		lines[i] = *rest == '\0' || rest == end ? NULL : rest;
+		if (end != NULL)
+		{
+			*end = '\0';
+			rest = end + 1;
+		}
+	}
+	in_request = false;
 	memset(&actor, 0, sizeof(actor));
-	if (!PG_ARGISNULL(0))
+	if (lines[USER] != NULL)
 	{
-		actor.user_id = *PG_GETARG_UUID_P(0);
-		if (PG_ARGISNULL(1))
+		actor.user_id = caller_uuid(lines[USER]);
+		if (lines[ROLE] == NULL)
 			rental_raise(invalid_token, errmsg("a user without a role"));
-		actor.role = role_by_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+		actor.role = role_by_name(lines[ROLE]);
 	}
-	if (!PG_ARGISNULL(2))
-	{
-		actor.has_vendor = true;
-		actor.vendor_id = *PG_GETARG_UUID_P(2);
-	}
-	if (!PG_ARGISNULL(3))
-	{
-		actor.has_session = true;
-		actor.session_id = *PG_GETARG_UUID_P(3);
-	}
-	if (!PG_ARGISNULL(4))
-		actor.request_id = text_to_cstring(PG_GETARG_TEXT_PP(4));
-	if (!PG_ARGISNULL(5))
-		actor.client_address = text_to_cstring(PG_GETARG_TEXT_PP(5));
-	if (!PG_ARGISNULL(6))
-		actor.target = text_to_cstring(PG_GETARG_TEXT_PP(6));
+	actor.has_vendor = lines[VENDOR] != NULL;
+	if (actor.has_vendor)
+		actor.vendor_id = caller_uuid(lines[VENDOR]);
+	actor.has_session = lines[SESSION] != NULL;
+	if (actor.has_session)
+		actor.session_id = caller_uuid(lines[SESSION]);
+	actor.request_id = lines[REQUEST];
+	actor.client_address = lines[CLIENT];
+	actor.target = lines[TARGET];
 	in_request = true;
 	MemoryContextSwitchTo(old);
-	PG_RETURN_VOID();
+	PG_RETURN_BOOL(true);
 }
 
 PLAN(account_of,

@@ -42,8 +42,8 @@
 #define CLAIM_PURGE_EACH 16 /* keys of a session, so that more are dropped than come */
 #define CLAIM_PURGE_ROWS "320"
 
-STORE(claim_rows, "idempotency_keys", "caller", "key", "fingerprint", "created_at", "status", "body", "headers");
-LOOKUP(claim_by_key, "idempotency_keys", NULL, "fingerprint", "body", "headers", "created_at");
+STORE(claim_rows, "idempotency_keys", "caller", "key", "fingerprint", "created_at", "status", "response");
+LOOKUP(claim_by_key, "idempotency_keys", NULL, "fingerprint", "created_at", "response");
 PLAN(claim_drop, "DELETE FROM rental.idempotency_keys WHERE caller = $1 AND key = $2", TEXTOID, TEXTOID);
 PLAN(claim_purge,
 	 "DELETE FROM rental.idempotency_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM rental.idempotency_keys "
@@ -65,14 +65,12 @@ PLAN(event_purge,
 typedef struct Claim
 {
 	LocalTransactionId lxid;
-	bool			   replay; /* the rest is the answer that was given before */
 	bool			   secret;
 	char			  *caller;
 	char			  *key;
 	char			  *fingerprint;
 	TimestampTz		   at;
-	char			  *body; /* or NULL */
-	char			  *headers;
+	char			  *before; /* the answer that was given before, or NULL */
 } Claim;
 
 static Claim *claim;
@@ -112,12 +110,6 @@ claim_state(void)
 	return claim != NULL && claim->lxid == MyProc->lxid ? claim : NULL;
 }
 
-static char *
-text_kept(NullableDatum value)
-{
-	return value.isnull ? NULL : MemoryContextStrdup(TopTransactionContext, TextDatumGetCString(value.value));
-}
-
 /*
  * request_claim(key text, fingerprint text) -> boolean
  *
@@ -136,8 +128,9 @@ request_claim(PG_FUNCTION_ARGS)
 	Datum		  caller_datum = CStringGetTextDatum(caller);
 	Datum		  key_datum = CStringGetTextDatum(key);
 	static int	  until_purge;
-	NullableDatum values[4];
+	NullableDatum values[3];
 	bool		  is_known;
+	PlanRights	  rights;
 
 	if (*key == '\0' || strlen(key) > KEY_MOST)
 		rental_raise(invalid_field, errmsg("Idempotency-Key must have 1 to %d characters", KEY_MOST),
@@ -156,36 +149,22 @@ request_claim(PG_FUNCTION_ARGS)
 	lookup_latest();
 	is_known = lookup_text_row(&claim_by_key, caller_datum, key_datum, values);
 	lookup_latest_end();
-	if (is_known && DatumGetTimestampTz(values[3].value) >= now - KEY_LIFE)
+	if (is_known && DatumGetTimestampTz(values[1].value) >= now - KEY_LIFE)
 	{
 		if (strcmp(TextDatumGetCString(values[0].value), fingerprint) != 0)
 			rental_raise(idempotency_key_reused, errmsg("this Idempotency-Key belongs to another request"));
-		claim->replay = true;
-		claim->body = text_kept(values[1]);
-		claim->headers = text_kept(values[2]);
+		claim->before = MemoryContextStrdup(TopTransactionContext, TextDatumGetCString(values[2].value));
 	}
 	else if (is_known || --until_purge < 0)
 	{
-		plan_open();
+		rights = plan_open_trusted();
 		if (is_known)
 			plan_run(&claim_drop, VALUE(caller_datum), VALUE(key_datum));
 		plan_run(&claim_purge, VALUE(TimestampTzGetDatum(now - KEY_LIFE)));
-		plan_close();
+		plan_close_trusted(rights);
 		until_purge = CLAIM_PURGE_EACH;
 	}
-	PG_RETURN_BOOL(!claim->replay);
-}
-
-void
-answer_keep(const char *body, size_t len)
-{
-	Claim *state = claim_state();
-
-	if (state == NULL || state->replay)
-		return;
-	state->body = MemoryContextAlloc(TopTransactionContext, len + 1);
-	memcpy(state->body, body, len);
-	state->body[len] = '\0';
+	PG_RETURN_BOOL(claim->before == NULL);
 }
 
 void
@@ -197,63 +176,44 @@ answer_is_secret(void)
 		state->secret = true;
 }
 
-/* response_replayed() -> text: the body that was answered before */
-PG_FUNCTION_INFO_V1(response_replayed);
-Datum
-response_replayed(PG_FUNCTION_ARGS)
-{
-	Claim *state = claim_state();
-
-	if (state == NULL || state->body == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(state->body));
-}
-
+/* has_header tells whether an answer has a header, whose name ends with a colon. */
 static bool
-has_header(const char *headers, const char *name)
+has_header(const char *answer, const char *name)
 {
-	const char *at;
+	const char *line;
 
-	for (at = headers; at != NULL && (at = strstr(at, name)) != NULL; at++)
-		if (at == headers || at[-1] == '\n')
+	for (line = answer; *line != '\n'; line = strchr(line, '\n') + 1)
+		if (strncmp(line, name, strlen(name)) == 0)
 			return true;
 	return false;
 }
 
 /*
- * response_headers_kept(status integer) -> text
+ * response_keep(answer text, status integer) -> text
  *
  * An answer that brings a token or a key is not kept, since the database
  * keeps only hashes of those; nor is a refusal. Its key may be used again.
  */
-PG_FUNCTION_INFO_V1(response_headers_kept);
+PG_FUNCTION_INFO_V1(response_keep);
 Datum
-response_headers_kept(PG_FUNCTION_ARGS)
+response_keep(PG_FUNCTION_ARGS)
 {
-	Claim *state = claim_state();
-	char  *headers;
+	Claim	   *state = claim_state();
+	const char *answer;
 
-	if (state == NULL)
-		elog(ERROR, "no key was claimed");
-	if (state->replay)
-		PG_RETURN_TEXT_P(
-			cstring_to_text(psprintf("%sidempotency-replayed: true\n", state->headers ? state->headers : "")));
-
-	headers = response_headers_text();
-	if (has_header(headers, "claims:") || has_header(headers, "refused:"))
-		state->secret = true;
-	if (!state->secret)
-	{
-		store_row(&claim_rows, VALUE(CStringGetTextDatum(state->caller)), VALUE(CStringGetTextDatum(state->key)),
-				  VALUE(CStringGetTextDatum(state->fingerprint)), VALUE(TimestampTzGetDatum(state->at)),
-				  VALUE(PG_GETARG_DATUM(0)),
-				  VALUE_OR_NULL(state->body ? CStringGetTextDatum(state->body) : (Datum) 0, state->body == NULL),
-				  VALUE_OR_NULL(headers ? CStringGetTextDatum(headers) : (Datum) 0, headers == NULL));
-	}
-	headers = response_headers_finish(headers);
-	if (headers == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(headers));
+	if (state != NULL && state->before != NULL)
+		PG_RETURN_TEXT_P(cstring_to_text(psprintf("idempotency-replayed: true\n%s", state->before)));
+	if (state == NULL || state->secret)
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	answer = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (has_header(answer, "claims:") || has_header(answer, "refused:"))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	if (has_header(answer, ANSWER_CACHE_DROP))
+		answer = strchr(answer, '\n') + 1;
+	store_row(&claim_rows, VALUE(CStringGetTextDatum(state->caller)), VALUE(CStringGetTextDatum(state->key)),
+			  VALUE(CStringGetTextDatum(state->fingerprint)), VALUE(TimestampTzGetDatum(state->at)),
+			  VALUE(PG_GETARG_DATUM(1)), VALUE(CStringGetTextDatum(answer)));
+	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 }
 
 /* Conditional changes */
@@ -283,19 +243,6 @@ present_plan(const char *query, int nargs)
 	present->next = known;
 	known = present;
 	return &present->plan;
-}
-
-/* entity_tag is the tag that the shim gives an answer: the start of the SHA-256 of its body. */
-static char *
-entity_tag(const char *body)
-{
-	bytea *hash = secret_sha256(body, strlen(body));
-	char  *tag = palloc(2 * RENTAL_ETAG_BYTES + 1);
-	int	   i;
-
-	for (i = 0; i < RENTAL_ETAG_BYTES; i++)
-		sprintf(tag + 2 * i, "%02x", (unsigned char) VARDATA(hash)[i]);
-	return tag;
 }
 
 /* tags_hold tells whether a list like "a", "b" has the tag, which may stand for a packed form of the same. */
@@ -346,6 +293,8 @@ request_match(PG_FUNCTION_ARGS)
 	int			  n;
 	int			  i;
 	NullableDatum args[PLAN_MAX_ARGS];
+	char		  tag[RENTAL_ETAG_LENGTH + 1];
+	const char	 *body;
 	bool		  matches = false;
 
 	if (PG_ARGISNULL(0))
@@ -364,9 +313,12 @@ request_match(PG_FUNCTION_ARGS)
 		DirectFunctionCall1(pg_advisory_xact_lock_int8, Int64GetDatum(hash_number("match", query, target)));
 	plan_open();
 	if (plan_execute(present_plan(query, n), args, n, false) > 0 && !plan_value(0, 1).isnull)
-		matches = tags_hold(if_match, entity_tag(plan_text(0, 1)));
+	{
+		body = answer_body(plan_text(0, 1));
+		rental_etag(body, strlen(body), tag);
+		matches = tags_hold(if_match, tag);
+	}
 	plan_close();
-	response_headers_forget();
 	if (!matches)
 		rental_raise(precondition_failed, errmsg("it has changed since it was read"));
 	PG_RETURN_BOOL(true);

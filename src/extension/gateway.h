@@ -30,6 +30,5 @@ extern int64 stream_send(const char *topic, const char *type, const char *json);
 extern Datum stream_return(FunctionCallInfo fcinfo, Datum *topics, int n);
 
 /* response() hands over every body it makes, for a claimed Idempotency-Key */
-extern void answer_keep(const char *body, size_t len);
 
 #endif /* RENTAL_GATEWAY_H */

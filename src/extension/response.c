@@ -325,24 +325,52 @@ jsonb_finish(JsonbParseState **object)
 }
 
 /*
- * response(anyelement) -> text: the body of an answer
+ * An answer as a text: the headers that the request added to it, a line each,
+ * an empty line, and the body, if there is one.
  */
+static void
+answer_begin(StringInfo out)
+{
+	const char *changed = cache_tags_changed();
+
+	initStringInfo(out);
+	appendStringInfoSpaces(out, VARHDRSZ);
+	if (changed != NULL)
+		appendStringInfo(out, ANSWER_CACHE_DROP "%s\n", changed);
+	if (headers != NULL && headers_of == MyProc->lxid)
+		appendBinaryStringInfo(out, headers->data, headers->len);
+	appendStringInfoChar(out, '\n');
+	headers = NULL;
+}
+
+static Datum
+answer_finish(StringInfo out)
+{
+	SET_VARSIZE(out->data, out->len);
+	return PointerGetDatum(out->data);
+}
+
+/* answer_body is where the body of an answer begins. */
+const char *
+answer_body(const char *answer)
+{
+	return *answer == '\n' ? answer + 1 : strstr(answer, "\n\n") + 2;
+}
+
+/* response(anyelement) -> text */
 PG_FUNCTION_INFO_V1(response);
 Datum
 response(PG_FUNCTION_ARGS)
 {
 	StringInfoData out;
 
-	initStringInfo(&out);
-	json_write(&out, PG_GETARG_DATUM(0), false, get_fn_expr_argtype(fcinfo->flinfo, 0));
-	answer_keep(out.data, out.len);
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
+	answer_begin(&out);
+	if (!PG_ARGISNULL(0))
+		json_write(&out, PG_GETARG_DATUM(0), false, get_fn_expr_argtype(fcinfo->flinfo, 0));
+	return answer_finish(&out);
 }
 
-/*
- * response_rows(anyarray) -> text: the body of an answer that lists all rows
- * of a set-returning function
- */
+/* response_rows(anyarray) -> text */
 PG_FUNCTION_INFO_V1(response_rows);
 Datum
 response_rows(PG_FUNCTION_ARGS)
@@ -350,13 +378,23 @@ response_rows(PG_FUNCTION_ARGS)
 	StringInfoData out;
 	ArrayType	  *rows = PG_GETARG_ARRAYTYPE_P(0);
 
-	initStringInfo(&out);
+	answer_begin(&out);
 	appendStringInfo(&out, "{\"count\":%d,\"next\":null,\"previous\":null,\"results\":",
 					 ArrayGetNItems(ARR_NDIM(rows), ARR_DIMS(rows)));
 	write_array(&out, PointerGetDatum(rows));
 	appendStringInfoChar(&out, '}');
-	answer_keep(out.data, out.len);
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
+	return answer_finish(&out);
+}
+
+/* response_none(text) -> text */
+PG_FUNCTION_INFO_V1(response_none);
+Datum
+response_none(PG_FUNCTION_ARGS)
+{
+	StringInfoData out;
+
+	answer_begin(&out);
+	return answer_finish(&out);
 }
 
 /* response_header adds a header to the answer of the running request. */
@@ -382,45 +420,6 @@ response_refusal(const char *code, const char *message)
 		return false;
 	response_header("refused", psprintf("%s %s", code, message));
 	return true;
-}
-
-/*
- * response_headers() -> text: the headers added so far, a line each; null if none
- */
-PG_FUNCTION_INFO_V1(response_headers);
-Datum
-response_headers(PG_FUNCTION_ARGS)
-{
-	char *text = response_headers_finish(response_headers_text());
-
-	if (text == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(text));
-}
-
-/* response_headers_text is the headers added so far, a line each; NULL if none. */
-char *
-response_headers_text(void)
-{
-	return headers != NULL && headers_of == MyProc->lxid ? headers->data : NULL;
-}
-
-void
-response_headers_forget(void)
-{
-	headers = NULL;
-}
-
-/* response_headers_finish adds what only the shim reads, and forgets them. */
-char *
-response_headers_finish(char *text)
-{
-	const char *changed = cache_tags_changed();
-
-	response_headers_forget();
-	if (changed == NULL)
-		return text;
-	return psprintf("%scache-drop: %s\n", text ? text : "", changed);
 }
 
 /*

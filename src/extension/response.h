@@ -34,10 +34,10 @@ extern void response_header(const char *name, const char *value);
 
 extern bool response_refusal(const char *code, const char *message);
 
-/* The headers of the running request, for whoever keeps answers */
-extern char *response_headers_text(void);
-extern char *response_headers_finish(char *text);
-extern void	 response_headers_forget(void);
+/* The first header of an answer whose request changed what caches may hold; only the shim reads it */
+#define ANSWER_CACHE_DROP "cache-drop: "
+
+extern const char *answer_body(const char *answer);
 
 /*
  * A list that is read page by page in the order of a uuid column: its two

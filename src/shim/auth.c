@@ -368,6 +368,7 @@ read_claims(const json_t *claims, Actor *actor)
 	if (not_before && json_integer_value(not_before) > now + NOT_BEFORE_LEEWAY)
 		return AUTH_INVALID;
 	if (!json_is_string(role) || json_string_length(role) == 0 || json_string_length(role) > ROLE_MAX_LENGTH ||
+		strspn(json_string_value(role), "abcdefghijklmnopqrstuvwxyz") != json_string_length(role) ||
 		!copy_uuid(claims, "sub", true, actor->user_id) || !copy_uuid(claims, "vendor", false, actor->vendor_id) ||
 		!copy_uuid(claims, "sid", false, actor->session_id))
 		return AUTH_INVALID;

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "catalog.h"
+#include "etag.h"
 #include "pack.h"
 #include "router.h"
 
@@ -39,7 +40,7 @@ typedef struct CacheEntry
 	CacheStamp		   stamp;
 	uint64_t		   stored_at; /* milliseconds */
 	uint64_t		   expires_at;
-	char			   etag[40];
+	char			   etag[RENTAL_ETAG_LENGTH + 1];
 	const char		  *target;
 	size_t			   target_len;
 	const char		  *body;

@@ -21,6 +21,7 @@
 
 #include "bind.h"
 #include "download.h"
+#include "etag.h"
 #include "hash.h"
 #include "log.h"
 #include "metrics.h"
@@ -35,11 +36,6 @@
 #define ACTOR_KEY_LIFE	(365 * 86400) /* an API key has no time of its own */
 #define KIND_LIMIT		16
 #define KIND_KEY_LIMIT	6
-
-/* the columns of every endpoint's statement */
-#define COLUMN_BODY		1
-#define COLUMN_HEADERS	2
-#define COLUMN_COUNT	3
 
 static const char key_sql[] =
 	"SELECT key_id, user_id, role, vendor_id, array_to_string(scopes, ' '), seconds_left, rate_limit"
@@ -466,12 +462,27 @@ read_headers(Call *call, h2o_iovec_t text, AnswerOptions *options)
 	return true;
 }
 
-static h2o_iovec_t
-column(const PGresult *result, int number)
+/* split_answer divides what a statement returned into its header lines and its body, whose base is NULL if there is none. */
+static bool
+split_answer(const PGresult *result, h2o_iovec_t *headers, h2o_iovec_t *body)
 {
-	if (PQgetisnull(result, 0, number))
-		return h2o_iovec_init(NULL, 0);
-	return h2o_iovec_init(PQgetvalue(result, 0, number), (size_t) PQgetlength(result, 0, number));
+	char  *text;
+	char  *end;
+	size_t len;
+
+	if (PQntuples(result) != 1 || PQnfields(result) != 1 || PQgetisnull(result, 0, 0))
+		return false;
+	text = PQgetvalue(result, 0, 0);
+	len = (size_t) PQgetlength(result, 0, 0);
+	end = *text == '\n' ? text : memmem(text, len, "\n\n", 2);
+	if (end == NULL)
+		return false;
+	*headers = h2o_iovec_init(text, (size_t) (end - text));
+	end += end == text ? 1 : 2;
+	*body = h2o_iovec_init(end, len - (size_t) (end - text));
+	if (body->len == 0)
+		body->base = NULL;
+	return true;
 }
 
 static uint64_t
@@ -536,11 +547,11 @@ answer_representation(Call *call, h2o_iovec_t body, h2o_iovec_t headers, const c
 {
 	CacheAnswer	   answer = {.target = call->target, .target_len = call->target_len};
 	Packing		   packing = respond_packing(call);
-	char		  *etag = h2o_mem_alloc_pool(&call->req->pool, 40);
+	char		  *etag = h2o_mem_alloc_pool(&call->req->pool, RENTAL_ETAG_LENGTH + 1);
 	Representation representation = {
 		.content_type = content_type, .body = body, .packing = packing, .etag = etag, .shared = call->cacheable};
 
-	respond_etag(body, etag);
+	rental_etag(body.base, body.len, etag);
 	for (int i = PACKING_GZIP; i < PACKING_COUNT; i++)
 	{
 		if (call->cacheable || i == (int) packing)
@@ -587,15 +598,15 @@ call_answer(Call *call, PGresult *result)
 	AnswerOptions options = {{NULL, 0}, "application/json", NULL};
 	h2o_iovec_t	  headers;
 	h2o_iovec_t	  parts[4];
-	size_t		  nparts = 0;
+	size_t		  nparts;
 	bool		  is_read;
 
-	if (PQntuples(result) != 1 || PQnfields(result) != COLUMN_COUNT)
+	if (!split_answer(result, &headers, &parts[0]))
 	{
-		answer_internal(call, "the statement did not return one row of three columns");
+		answer_internal(call, "the statement did not return headers, an empty line and a body");
 		return;
 	}
-	headers = column(result, COLUMN_HEADERS);
+	nparts = parts[0].base ? 1 : 0;
 	if (!read_headers(call, headers, &options))
 	{
 		answer_internal(call, "malformed response header");
@@ -605,11 +616,6 @@ call_answer(Call *call, PGresult *result)
 	{
 		answer_refusal(call, options.refused);
 		return;
-	}
-	if (!PQgetisnull(result, 0, COLUMN_BODY))
-	{
-		parts[0] = h2o_iovec_init(PQgetvalue(result, 0, COLUMN_BODY), (size_t) PQgetlength(result, 0, COLUMN_BODY));
-		nparts = 1;
 	}
 	is_read = call->endpoint->method == METHOD_GET;
 	if (is_read && call->endpoint->stream)
@@ -1095,25 +1101,29 @@ is_allowed(Call *call)
 	return false;
 }
 
-static const char *
-or_null(const char *text)
-{
-	return *text != '\0' ? text : NULL;
-}
-
-/* set_context fills $1 to $7. */
+/* set_context fills $1: who calls, a line each, see request_begin. */
 static void
 set_context(Call *call)
 {
 	const Actor *actor = &call->actor;
+	const char	*lines[] = {actor->user_id,	  actor->role,	actor->vendor_id, actor->session_id,
+							call->request_id, call->client, call->target};
+	const size_t nlines = sizeof(lines) / sizeof(*lines);
+	size_t		 len = 0;
+	char		*text;
+	char		*end;
 
-	call->values[0] = or_null(actor->user_id);
-	call->values[1] = or_null(actor->role);
-	call->values[2] = or_null(actor->vendor_id);
-	call->values[3] = or_null(actor->session_id);
-	call->values[4] = call->request_id;
-	call->values[5] = or_null(call->client);
-	call->values[6] = call->target;
+	for (size_t i = 0; i < nlines; i++)
+		len += strlen(lines[i]) + 1;
+	text = h2o_mem_alloc_pool(&call->req->pool, len);
+	end = text;
+	for (size_t i = 0; i < nlines; i++)
+	{
+		end = stpcpy(end, lines[i]);
+		*end++ = '\n';
+	}
+	end[-1] = '\0';
+	call->values[0] = text;
 }
 
 /* find_header is the value of a field that may stand once; NULL if it is absent or stands twice. */
@@ -1174,11 +1184,11 @@ call_set_condition(Call *call, h2o_iovec_t body)
 }
 
 static bool
-is_ascii(h2o_iovec_t text)
+is_printable_ascii(h2o_iovec_t text)
 {
 	for (size_t i = 0; i < text.len; i++)
 	{
-		if ((unsigned char) text.base[i] >= 0x80)
+		if (text.base[i] <= ' ' || text.base[i] > '~')
 			return false;
 	}
 	return true;
@@ -1339,7 +1349,7 @@ call_run(Call *call)
 	h2o_iovec_t target;
 	char	   *mark;
 
-	if (path.len > PATH_MAX_LENGTH || !is_ascii(path))
+	if (path.len > PATH_MAX_LENGTH || !is_printable_ascii(path))
 	{
 		respond_error(call, ERROR_bad_request, NULL, "the path is too long or not ASCII");
 		return;

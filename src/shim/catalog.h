@@ -14,11 +14,11 @@
 #include <stdint.h>
 
 /*
- * What stands before an endpoint's own arguments: seven about the caller,
- * then key and fingerprint of a POST, or If-Match of PUT, PATCH and DELETE.
+ * What stands before an endpoint's own arguments: who calls, then key and
+ * fingerprint of a POST, or If-Match of PUT, PATCH and DELETE.
  */
-#define CALLER_ARGUMENTS  7
-#define CONTEXT_ARGUMENTS 9
+#define CALLER_ARGUMENTS  1
+#define CONTEXT_ARGUMENTS 3
 #define MAX_SEGMENTS	  24
 #define MAX_ARGUMENTS	  128
 

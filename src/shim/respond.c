@@ -221,22 +221,6 @@ respond_body(Call *call, int status, const char *content_type, h2o_iovec_t *part
 	h2o_send(req, parts, call->is_head || status == 204 || status == 304 ? 0 : nparts, H2O_SEND_STATE_FINAL);
 }
 
-/* respond_etag is the tag of a body, as etag.h says. */
-void
-respond_etag(h2o_iovec_t body, char etag[40])
-{
-	static const char hex[] = "0123456789abcdef";
-	unsigned char	  digest[SHA256_LENGTH];
-
-	hash_sha256(body.base, body.len, digest);
-	for (int i = 0; i < RENTAL_ETAG_BYTES; i++)
-	{
-		etag[2 * i] = hex[digest[i] >> 4];
-		etag[2 * i + 1] = hex[digest[i] & 15];
-	}
-	etag[2 * RENTAL_ETAG_BYTES] = '\0';
-}
-
 /* respond_packing is the form that the client likes best. */
 Packing
 respond_packing(Call *call)

@@ -39,7 +39,6 @@ typedef struct Representation
 	uint64_t	age;	/* seconds, when it comes from the cache */
 } Representation;
 
-extern void	   respond_etag(h2o_iovec_t body, char etag[40]);
 extern Packing respond_packing(Call *call);
 extern void	   respond_representation(Call *call, const Representation *representation);
 extern void	   respond_preflight(Call *call, const char *methods);

@@ -140,7 +140,7 @@ my $once = random_text(16);
 my %again = (as => $vendor, body => {}, headers => { 'Idempotency-Key' => $once });
 my @twice = map { call('POST', "/api/keys/$third->{id}/rotate/", %again) } 1, 2;
 is(join(' ', map { $_->{status} } @twice), '201 409', 'no table keeps the secret to give it out twice');
-is(sql("SELECT count(*) FROM rental.idempotency_keys WHERE body LIKE '%$twice[0]{json}{key}%'"), 0, 'indeed');
+is(sql("SELECT count(*) FROM rental.idempotency_keys WHERE response LIKE '%$twice[0]{json}{key}%'"), 0, 'indeed');
 
 my @rotations = race(map { raw_request('POST', "/api/keys/$default->{id}/rotate/", as => $vendor, body => {}) } 1 .. 8);
 is(join(' ', sort map { $_->{status} } @rotations), join(' ', 201, (409) x 7), 'of many rotations at once one makes a key');

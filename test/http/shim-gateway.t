@@ -65,9 +65,9 @@ $again = call('POST', '/api/auth/login/', body => { email => $customer->{email},
 	headers => key($key));
 is($again->{status}, 200, 'but what brings tokens is done anew');
 isnt($again->{json}{refresh}, $answer->{json}{refresh}, 'and never kept');
-is(sql("SELECT count(*) FROM rental.idempotency_keys WHERE body LIKE '%refresh%'"), 0, 'no table holds a token');
-sql("UPDATE rental.idempotency_keys SET created_at = created_at - interval '25 hours' WHERE body LIKE '%\"Race\"%'");
-$key = sql("SELECT key FROM rental.idempotency_keys WHERE body LIKE '%\"Race\"%'");
+is(sql("SELECT count(*) FROM rental.idempotency_keys WHERE response LIKE '%refresh%'"), 0, 'no table holds a token');
+sql("UPDATE rental.idempotency_keys SET created_at = created_at - interval '25 hours' WHERE response LIKE '%\"Race\"%'");
+$key = sql("SELECT key FROM rental.idempotency_keys WHERE response LIKE '%\"Race\"%'");
 is(call('POST', '/api/examples/', as => $customer, body => { name => 'A day later' }, headers => key($key))->{status}, 201,
 	'after a day a key is free again');
 
@@ -76,7 +76,7 @@ is(call('POST', '/api/examples/', as => $customer, body => { name => 'A day late
 my $path = "/api/examples/$first->{json}{id}/";
 $answer = call('GET', $path);
 my $etag = $answer->{headers}{etag};
-like($etag, qr/^"[0-9a-f]{24}"$/, 'a resource has an entity tag');
+like($etag, qr/^"[0-9a-f]{32}"$/, 'a resource has an entity tag');
 $again = call('GET', $path, headers => { 'If-None-Match' => $etag });
 is($again->{status}, 304, 'who has it is told so');
 is($again->{text}, '', 'without a body');
@@ -136,7 +136,7 @@ call('PUT', "/api/examples/$mine->{id}/", as => $customer, body => { name => 'Lo
 for my $encoding (qw(br gzip))
 {
 	my $tag = call('GET', "/api/examples/$mine->{id}/", headers => { 'Accept-Encoding' => $encoding })->{headers}{etag};
-	like($tag, qr/^"[0-9a-f]{24}-(br|gz)"$/, "a resource by $encoding has a tag");
+	like($tag, qr/^"[0-9a-f]{32}-(br|gz)"$/, "a resource by $encoding has a tag");
 	is(call('PUT', "/api/examples/$mine->{id}/", as => $customer, body => { name => "By $encoding", note => 'y' x 1500 }, headers => { 'If-Match' => $tag })->{status},
 		200, 'by which it can be changed');
 }

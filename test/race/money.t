@@ -159,8 +159,8 @@ my $lost = 0;
 for my $try (1 .. 12)
 {
 	my $amount = 5000 + $try;
-	my $request = "SELECT rental.request_begin('$user', 'customer', NULL, NULL, '/api/orders/payments/', NULL, NULL), CASE WHEN rental.request_claim('key $try', 'f') "
-	  . "THEN rental.response(rental.payment_record('$order', $amount, 'success', gateway => 'test')) ELSE rental.response_replayed() END, rental.response_headers_kept(201)";
+	my $request = "SELECT rental.response_keep(CASE WHEN rental.request_claim('key $try', 'f') "
+	  . "THEN rental.response(rental.payment_record('$order', $amount, 'success', gateway => 'test')) END, 201) WHERE rental.request_begin(E'$user\\ncustomer\\n\\n\\n\\n\\n/api/orders/payments/')";
 	my $pid = fork() // die;
 	if ($pid == 0)
 	{
