@@ -64,6 +64,21 @@ bench_calibrate() {
 		printf "%.1f\n", 1000 * clock()')"
 }
 
+# bench_age makes the database server one that has run for a while: all its buffers have been in use, and its log goes on in
+# segments that are there. A new one makes both anew as it goes, at the expense of whoever writes.
+bench_age() {
+	psql -XAtq -v ON_ERROR_STOP=1 >/dev/null <<-'SQL'
+		ALTER SYSTEM SET min_wal_size = '4GB';
+		SELECT pg_reload_conf();
+		CREATE UNLOGGED TABLE public.bench_filler (t text);
+		ALTER TABLE public.bench_filler ALTER t SET STORAGE PLAIN;
+		INSERT INTO public.bench_filler SELECT repeat('x', 8000) FROM generate_series(1, (SELECT setting::integer FROM pg_settings WHERE name = 'shared_buffers'));
+		DROP TABLE public.bench_filler;
+		SELECT count(pg_logical_emit_message(true, 'bench', n::text)), count(pg_switch_wal()) FROM generate_series(1, 200) n;
+		CHECKPOINT;
+	SQL
+}
+
 # bench_interleave ROUNDS FUNCTION...: each function in turn, ROUNDS times, a calibration before each round.
 bench_interleave() {
 	local rounds=$1 round run
