@@ -14,8 +14,6 @@
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "commands/trigger.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "errors.h"
 #include "etag.h"
 #include "funcapi.h"
@@ -23,7 +21,6 @@
 #include "period.h"
 #include "plan.h"
 #include "response.h"
-#include "secret.h"
 #include "store.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -39,8 +36,8 @@
 #define EVENT_AGE		 USECS_PER_DAY
 #define TAGS_MOST		 1000 /* more changes in one transaction make caches forget everything */
 #define PURGE_ROWS		 "20"
-#define CLAIM_PURGE_EACH 16 /* keys of a session, so that more are dropped than come */
-#define CLAIM_PURGE_ROWS "320"
+#define CLAIM_PURGE_EACH 64 /* keys of a session, so that more are dropped than come */
+#define CLAIM_PURGE_ROWS "1280"
 
 STORE(claim_rows, "idempotency_keys", "caller", "key", "fingerprint", "created_at", "status", "response");
 LOOKUP(claim_by_key, "idempotency_keys", NULL, "fingerprint", "created_at", "response");
@@ -80,16 +77,13 @@ static StringInfo		  tags;
 static LocalTransactionId tags_of;
 static int				  ntags;
 
-/* hash_number is a number for an advisory lock: the first bytes of a SHA-256. */
+/* hash_number is a number for an advisory lock; where two fall on the same, one waits or is told to come again. */
 static int64
 hash_number(const char *kind, const char *first, const char *second)
 {
-	char  *text = psprintf("%s %zu %s %s", kind, strlen(first), first, second);
-	bytea *hash = secret_sha256(text, strlen(text));
-	int64  number;
+	char *text = psprintf("%s %zu %s %s", kind, strlen(first), first, second);
 
-	memcpy(&number, VARDATA(hash), sizeof(number));
-	return number;
+	return (int64) XXH3_64bits(text, strlen(text));
 }
 
 /* caller_name is whose key it is: keys of different callers do not meet. */

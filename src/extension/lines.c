@@ -22,6 +22,7 @@
 
 #define ORDER_MOST_COMPONENTS 50 /* of a kit, see component_put */
 
+#define ITEM_COLUMNS		  20
 STORE(item_rows, "order_items", "id", "vendor_id", "order_id", "product_id", "location_id", "quantity", "start_at",
 	  "end_at", "unit_price", "subtotal", "discount", "tax", "total", "dispatched", "returned", "damaged", "lost",
 	  "created_at", "waiver_exempt", "taxes");
@@ -293,17 +294,38 @@ lines_price(OrderLine *lines, int n, PriceOrder *price, NullableDatum waiver_per
 void
 lines_insert(const Order *order, const OrderLine *lines, int n, TimestampTz now)
 {
-	Datum none = Int32GetDatum(0);
-	int	  i;
+	NullableDatum none = VALUE(Int32GetDatum(0));
+	NullableDatum(*rows)[ITEM_COLUMNS] = palloc(n * sizeof(*rows));
+	int i;
 
 	for (i = 0; i < n; i++)
-		store_row(&item_rows, VALUE(lines[i].id), VALUE(UUIDPGetDatum(&order->vendor_id)),
-				  VALUE(UUIDPGetDatum(&order->id)), VALUE(UUIDPGetDatum(&lines[i].product.id)),
-				  VALUE(UUIDPGetDatum(&lines[i].location_id)), VALUE(Int32GetDatum(lines[i].quantity)),
-				  VALUE(TimestampTzGetDatum(lines[i].period.start)), VALUE(TimestampTzGetDatum(lines[i].period.end)),
-				  VALUE(lines[i].unit_price), VALUE(lines[i].subtotal), VALUE(lines[i].discount), VALUE(lines[i].tax),
-				  VALUE(lines[i].total), VALUE(none), VALUE(none), VALUE(none), VALUE(none),
-				  VALUE(TimestampTzGetDatum(now)), VALUE(BoolGetDatum(lines[i].waiver_exempt)), lines[i].taxes);
+	{
+		const OrderLine *line = &lines[i];
+		NullableDatum	 row[] = {VALUE(line->id),
+								  VALUE(UUIDPGetDatum(&order->vendor_id)),
+								  VALUE(UUIDPGetDatum(&order->id)),
+								  VALUE(UUIDPGetDatum(&line->product.id)),
+								  VALUE(UUIDPGetDatum(&line->location_id)),
+								  VALUE(Int32GetDatum(line->quantity)),
+								  VALUE(TimestampTzGetDatum(line->period.start)),
+								  VALUE(TimestampTzGetDatum(line->period.end)),
+								  VALUE(line->unit_price),
+								  VALUE(line->subtotal),
+								  VALUE(line->discount),
+								  VALUE(line->tax),
+								  VALUE(line->total),
+								  none,
+								  none,
+								  none,
+								  none,
+								  VALUE(TimestampTzGetDatum(now)),
+								  VALUE(BoolGetDatum(line->waiver_exempt)),
+								  line->taxes};
+
+		StaticAssertStmt(lengthof(row) == ITEM_COLUMNS, "an item has all its columns");
+		memcpy(rows[i], row, sizeof(row));
+	}
+	store_rows(&item_rows, rows[0], ITEM_COLUMNS, n);
 }
 
 /* Taking stock */
