@@ -62,6 +62,7 @@ SET session_replication_role = replica;
 INSERT INTO products (id, vendor_id, name) SELECT pg_temp.id(n), '00000000-0000-7000-9000-0000000000aa', 'Product ' || n FROM generate_series(1001, 101000) n;
 SELECT count(*), count(*) FILTER (WHERE product_get(v.id) IS DISTINCT FROM v OR product_get(v.id) IS DISTINCT FROM v) AS otherwise
 	FROM product_view v WHERE id > pg_temp.id(1000) AND vendor_id = '00000000-0000-7000-9000-0000000000aa';
+DELETE FROM products WHERE id > pg_temp.id(1000) AND vendor_id = '00000000-0000-7000-9000-0000000000aa';
 RESET session_replication_role;
 DELETE FROM products WHERE vendor_id = '00000000-0000-7000-9000-0000000000aa';
 DELETE FROM categories WHERE slug = 'places';

@@ -4,7 +4,7 @@
 --     cp build/acl.actual test/pgtap/acl.expected
 BEGIN;
 SET client_min_messages = warning;
-SELECT plan(18);
+SELECT plan(24);
 
 \i test/pgtap/acl.query
 \copy (SELECT line FROM acl_line ORDER BY line) TO 'build/acl.actual' (DELIMITER E'\x01')
@@ -100,5 +100,14 @@ SELECT cmp_ok((SELECT min(n) FROM (SELECT count(*) AS n FROM attempt WHERE kind 
 SELECT set_eq($$ SELECT substring(statement FROM 'rental\.\w+') FROM attempt WHERE role = 'rental_admin' AND kind = 'execute' $$,
 	ARRAY['rental.request_begin', 'rental.api_key_used', 'rental.audit_purge', 'rental.audit_erase'], 'administrators were refused these alone');
 SELECT is(pg_temp.try('SELECT 1 FROM rental.users LIMIT 0'), 'done', 'who may is not refused');
+
+-- who calls is said whole, or not at all
+SELECT throws_ok(format('SELECT rental.request_begin(%L)', caller), state, NULL, why) FROM (VALUES
+	('', 'RT422', 'nothing is no caller'),
+	(E'\n\n\n\n\n', 'RT422', 'nor is a line too few'),
+	(E'\n\n\n\n\n\n/\n', 'RT422', 'or one too many, which a path might bring'),
+	(E'00000000-0000-7000-8000-000000000001\n\n\n\n\n\n/', 'RT401', 'a user has a role'),
+	(E'00000000-0000-7000-8000-000000000001\nroot\n\n\n\n\n/', 'RT401', 'which is known'),
+	(E'somebody\ncustomer\n\n\n\n\n/', '22P02', 'and an id')) v (caller, state, why);
 SELECT * FROM finish();
 ROLLBACK;
